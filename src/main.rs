@@ -1,0 +1,3 @@
+//! The `acuse` command: parse, run, exit with its code.
+
+fn main() {}

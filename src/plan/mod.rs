@@ -1,0 +1,194 @@
+//! Plan × impact → [`Promise`]: what the manual promises, as an instant (I10).
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Problem, Source};
+use crate::ticket::{Bilingual, Impact, PlanId};
+
+/// The files that plans and the calendar are made of.
+#[derive(Debug, Clone)]
+pub struct PlanFiles {
+    /// `plans.toml`.
+    pub plans: Arc<Source>,
+    /// `calendar.toml`.
+    pub calendar: Arc<Source>,
+    /// The holiday files that the calendar may name, by file name.
+    pub holidays: Vec<Arc<Source>>,
+    /// A local `plans.toml`, laid over the shipped one key by key.
+    pub local_plans: Option<Arc<Source>>,
+    /// A local `calendar.toml`, laid over the shipped one key by key (`[hours]` as one).
+    pub local_calendar: Option<Arc<Source>>,
+}
+
+/// The support levels, lowest first.
+#[derive(Debug, Clone)]
+pub struct Plans {
+    /// The plan of whoever has none.
+    pub default: PlanId,
+    /// Every plan, lowest first.
+    pub plans: Vec<Plan>,
+}
+
+/// One support level (*nivel*).
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its id.
+    pub id: PlanId,
+    /// What acks call it.
+    pub name: Bilingual,
+    /// How it may be reached.
+    pub channels: PlanChannels,
+    /// The window for low, medium and high impact, in the order of [`Impact::ALL`].
+    pub windows: [Window; 3],
+}
+
+/// When each channel serves a plan; `None`: not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanChannels {
+    /// Tickets.
+    pub ticket: Option<Availability>,
+    /// Mail.
+    pub email: Option<Availability>,
+    /// Chat.
+    pub chat: Option<Availability>,
+    /// Telephone.
+    pub phone: Option<Availability>,
+    /// Remote assistance.
+    pub remote: Option<Availability>,
+}
+
+/// When a channel serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Availability {
+    /// Around the clock.
+    Always,
+    /// In business hours.
+    Business,
+    /// For a case that is already open.
+    OnlyWithCase,
+    /// When the case asks for it.
+    WhenRequired,
+}
+
+/// The manual's window of one plan and impact: "3 a 5 horas hábiles", "menos de 1 hora".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The lower bound, when the manual has one.
+    pub from: Option<SignedDuration>,
+    /// The upper bound.
+    pub upto: SignedDuration,
+    /// Strictly less than `upto` ("menos de").
+    pub strict: bool,
+    /// Which hours count.
+    pub clock: Clock,
+}
+
+/// Which hours count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// Every hour of every day.
+    Always,
+    /// The calendar's business hours (*horas hábiles*).
+    Business,
+}
+
+/// A promise: immutable once made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    /// The plan that promises.
+    pub plan: PlanId,
+    /// The impact that it is promised for.
+    pub impact: Impact,
+    /// The window it was made from.
+    pub window: Window,
+    /// When the mail arrived.
+    pub received: Timestamp,
+    /// When the clock starts: `received`, or the next opening.
+    pub clock_starts: Timestamp,
+    /// The lower bound as an instant, when the manual has one.
+    pub expected_from: Option<Timestamp>,
+    /// The upper bound as an instant. Met by an answer at or before it; strictly before when `window.strict`.
+    pub due_by: Timestamp,
+}
+
+/// Business hours, exceptions and holidays in one zone.
+#[derive(Debug, Clone)]
+pub struct Calendar {}
+
+/// A stretch of time on the way from `received` to `due_by`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Its start.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// How much of it counts: all of it or nothing.
+    pub counted: SignedDuration,
+    /// Why: `business hours`, `closed`, `holiday: Año Nuevo`, `exception`, `around the clock`.
+    pub why: String,
+}
+
+impl Plans {
+    /// Reads `plans.toml`. Every problem is added; `None` when one is an error.
+    pub fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<Self> {
+        let _ = (files, problems);
+        None
+    }
+
+    /// The plan of that id.
+    pub fn plan(&self, id: &PlanId) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.id == *id)
+    }
+
+    /// The higher of two plans in the order of the file; an unknown one is lowest.
+    pub fn higher<'a>(&self, one: &'a PlanId, other: &'a PlanId) -> &'a PlanId {
+        let rank = |id: &PlanId| self.plans.iter().position(|plan| plan.id == *id);
+        if rank(other) > rank(one) { other } else { one }
+    }
+}
+
+impl Plan {
+    /// The window for an impact.
+    pub fn window(&self, impact: Impact) -> Window {
+        let [low, medium, high] = self.windows;
+        match impact {
+            Impact::Low => low,
+            Impact::Medium => medium,
+            Impact::High => high,
+        }
+    }
+}
+
+impl Calendar {
+    /// Reads `calendar.toml` and its holiday files. Every problem is added; `None` when one is an error.
+    pub fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<Self> {
+        let _ = (files, problems);
+        None
+    }
+
+    /// The promise of a window for a mail that arrived at `received`: pure, monotone in `received` (I10).
+    pub fn promise(&self, plan: &Plan, impact: Impact, received: Timestamp) -> Promise {
+        let window = plan.window(impact);
+        let due_by = received;
+        Promise {
+            plan: plan.id.clone(),
+            impact,
+            window,
+            received,
+            clock_starts: received,
+            expected_from: None,
+            due_by,
+        }
+    }
+
+    /// The way from `received` to `due_by`, segment by segment.
+    pub fn segments(&self, promise: &Promise) -> Vec<Segment> {
+        let _ = promise;
+        Vec::new()
+    }
+}

@@ -1,0 +1,126 @@
+//! Ticket + promise → the RFC 5322 bytes of an acknowledgement.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::mail::Address;
+use crate::plan::{Calendar, Plan, Promise};
+use crate::problem::{Problem, Source};
+use crate::rules::Case;
+use crate::site::Site;
+use crate::ticket::{Impact, Language};
+
+/// Which acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplyKind {
+    /// A ticket was opened.
+    Ack,
+    /// A ticket was opened; nobody knows yet what it is about.
+    Unclassified,
+    /// The promise is past already.
+    Late,
+    /// A follow-up raised the impact.
+    Raised,
+    /// A reply reopened a closed ticket.
+    Reopened,
+}
+
+impl ReplyKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Ack, Self::Unclassified, Self::Late, Self::Raised, Self::Reopened];
+
+    /// The word that file names, the database and JSON use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+            Self::Unclassified => "unclassified",
+            Self::Late => "late",
+            Self::Raised => "raised",
+            Self::Reopened => "reopened",
+        }
+    }
+}
+
+/// The compiled texts of `replies/{es,en}/{kind}.{txt,html}`.
+#[derive(Debug)]
+pub struct Templates {}
+
+impl Templates {
+    /// Compiles the files, named `es/ack.txt` and so on in their `Source`s' last two path parts. A missing file, an
+    /// unknown variable or a syntax error is a problem; `None` when one is an error.
+    pub fn compile(files: &[Arc<Source>], problems: &mut Vec<Problem>) -> Option<Self> {
+        let _ = (files, problems);
+        None
+    }
+}
+
+/// Everything that an acknowledgement says, and to whom.
+#[derive(Debug, Clone)]
+pub struct Reply<'a> {
+    /// Which text.
+    pub kind: ReplyKind,
+    /// In which language.
+    pub language: Language,
+    /// The addressee's bare address (I6).
+    pub to: &'a Address,
+    /// The customer's name from the directory, never from the mail (I8).
+    pub customer_name: Option<&'a str>,
+    /// Whether the sender is in the directory; if not, the ack says which level applies and why.
+    pub known_sender: bool,
+    /// The number as customers say it: `ACU-1042`.
+    pub number: &'a str,
+    /// The impact that applies.
+    pub impact: Impact,
+    /// The case that was recognised; `None` when unclassified.
+    pub case: Option<&'a Case>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What is promised.
+    pub promise: &'a Promise,
+    /// The business hours, to explain the promise with.
+    pub calendar: &'a Calendar,
+    /// The address of ours that the customer wrote to.
+    pub support_address: &'a Address,
+    /// Their subject.
+    pub subject: &'a str,
+    /// Their Message-ID.
+    pub in_reply_to: Option<&'a str>,
+    /// Their References.
+    pub references: &'a [String],
+    /// Our Message-ID, without angle brackets.
+    pub message_id: &'a str,
+    /// The value of our loop header.
+    pub loop_token: &'a str,
+    /// The address that answers go to, when it is not From.
+    pub reply_to: Option<&'a str>,
+    /// When it is composed: the Date header.
+    pub now: Timestamp,
+}
+
+/// A composed acknowledgement; `bytes` are what is sent, unchanged (I5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Composed {
+    /// The decoded Subject.
+    pub subject: String,
+    /// The text part, decoded, with `\n` line ends.
+    pub text: String,
+    /// The HTML part, decoded.
+    pub html: String,
+    /// The whole mail, CRLF line ends.
+    pub bytes: Vec<u8>,
+}
+
+/// Writes an acknowledgement. Total: the templates were tried with every kind when they were compiled; what fails all
+/// the same falls back to a plain sentence with the number and the promise.
+pub fn compose(reply: &Reply<'_>, site: &Site, templates: &Templates) -> Composed {
+    let _ = (site, templates);
+    Composed {
+        subject: reply.subject.to_owned(),
+        text: String::new(),
+        html: String::new(),
+        bytes: Vec::new(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Text → [`Verdict`]: the operator's rules, compiled once and read by everyone the same way.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Problem, Source};
+use crate::ticket::{Bilingual, Impact};
+
+/// The files that rules are made of, each with the name its problems print.
+#[derive(Debug, Clone)]
+pub struct RuleFiles {
+    /// `cases.toml`.
+    pub cases: Arc<Source>,
+    /// `words.toml`.
+    pub words: Arc<Source>,
+    /// `contexts.toml`.
+    pub contexts: Arc<Source>,
+    /// `high.toml`, `medium.toml`, `low.toml`, in this order.
+    pub rules: Vec<Arc<Source>>,
+    /// The `*.toml` files of `local_dir` other than `plans.toml` and `calendar.toml`, by name: each may hold
+    /// `[[rule]]`, `[[case]]`, `[words]`, `[[context]]`, `[[extend]]` and `[[disable]]`.
+    pub local: Vec<Arc<Source>>,
+}
+
+/// One kind of case of the manual, from `cases.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// The id that rules name.
+    pub id: String,
+    /// Its impact.
+    pub impact: Impact,
+    /// The manual's own words, verbatim; `None` for a case of ours.
+    pub manual: Option<String>,
+    /// What the ack calls it.
+    pub label: Bilingual,
+}
+
+/// The compiled rules.
+#[derive(Debug)]
+pub struct RuleSet {}
+
+impl RuleSet {
+    /// Compiles the files. Every problem of every file is added to `problems`; `None` when one is an error.
+    pub fn compile(files: &RuleFiles, problems: &mut Vec<Problem>) -> Option<Self> {
+        let _ = (files, problems);
+        None
+    }
+
+    /// What the rules say of a text. Pure and total; linear in the text's length.
+    pub fn evaluate(&self, text: &Text<'_>) -> Verdict {
+        let _ = text;
+        Verdict::default()
+    }
+
+    /// The case of that id.
+    pub fn case(&self, id: &str) -> Option<&Case> {
+        let _ = id;
+        None
+    }
+
+    /// Runs every rule's `yes` and `no` lines under the whole set; one failure per line that comes out otherwise.
+    pub fn run_examples(&self) -> Vec<ExampleFailure> {
+        Vec::new()
+    }
+}
+
+/// The text that rules read.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    /// The subject; `None` in a reply, whose subject is somebody's old words.
+    pub subject: Option<&'a str>,
+    /// The customer's own new words.
+    pub own_text: &'a str,
+    /// The names of the attachments.
+    pub attachments: &'a [&'a str],
+}
+
+/// What the rules say; stored with the message, printed by `explain` (keys fixed, DESIGN section 10).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The highest standing impact; `None` when nothing stands.
+    pub impact: Option<Impact>,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// Its case.
+    pub case: Option<String>,
+    /// Every standing match, the deciding rule's first.
+    pub matches: Vec<Match>,
+    /// The rules that matched and do not stand.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// Words of a mail that a rule recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Match {
+    /// The rule's id.
+    pub rule: String,
+    /// The rule's impact.
+    pub impact: Impact,
+    /// The phrase as the operator wrote it.
+    pub phrase: String,
+    /// Where.
+    pub field: Field,
+    /// The words as the customer wrote them.
+    pub text: String,
+    /// First character, in Unicode scalar values of the field (of the one name, for an attachment).
+    pub start: usize,
+    /// Past the last character.
+    pub end: usize,
+}
+
+/// A part of the mail that rules read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// The subject.
+    Subject,
+    /// The own words.
+    OwnText,
+    /// The attachments' names.
+    Attachments,
+}
+
+/// A rule that matched and was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// The rule's id.
+    pub rule: String,
+    /// Why, in words for a person: `beaten by service-down`, `unless "fue la luz"`, `silenced by resolved`, `negated`.
+    pub because: String,
+}
+
+/// A `yes` or `no` line that came out otherwise.
+#[derive(Debug, Clone)]
+pub struct ExampleFailure {
+    /// Where the line stands, with what won and why in the message.
+    pub problem: Problem,
+}

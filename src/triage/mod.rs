@@ -1,0 +1,1 @@
+//! Message × Arrival × Facts × Site × Policy → Decision.
