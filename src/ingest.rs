@@ -1,1 +1,214 @@
-//! (being written)
+//! One mail, or one batch, start to finish: read, decide, store in one commit.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, mpsc};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::mail::{self, Defect, Message};
+use crate::policy::Policy;
+use crate::site::Site;
+use crate::store::{ArrivalId, FolderId, Fresh, Incoming, Intake, Setting, Store, StoreError, Tx};
+use crate::ticket::TicketNumber;
+use crate::triage::{Arrival, Decision, Reason, triage};
+
+/// How a mail is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Whole.
+    Whole,
+    /// From its headers alone: reading it whole ended the process twice.
+    Poison,
+    /// Only its head was fetched: it is over `max_size`.
+    Head,
+}
+
+/// A mail that was fetched and claimed.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Its claim.
+    pub id: ArrivalId,
+    /// Where and when it came.
+    pub arrival: Arrival,
+    /// The exact bytes.
+    pub raw: Vec<u8>,
+    /// How to read it.
+    pub reading: Reading,
+}
+
+/// What became of a mail.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its claim.
+    pub id: ArrivalId,
+    /// What was decided; `None`: storing it failed, and it is in the quarantine.
+    pub decision: Option<Decision>,
+    /// The ticket it went to.
+    pub ticket: Option<TicketNumber>,
+    /// Its Message-ID, for the log.
+    pub message_id: Option<String>,
+    /// Its author, for the log.
+    pub from: Option<String>,
+}
+
+/// Reads a mail. What the parser cannot bear is read from its headers.
+pub fn read(raw: &[u8], reading: Reading) -> Message {
+    match reading {
+        Reading::Whole => catch_unwind(AssertUnwindSafe(|| mail::parse(raw)))
+            .unwrap_or_else(|_| mail::from_headers(raw, Defect::Unreadable)),
+        Reading::Poison => mail::from_headers(raw, Defect::Unreadable),
+        Reading::Head => mail::from_headers(raw, Defect::Oversize),
+    }
+}
+
+/// The heart: facts, decision, writes, in one transaction (or savepoint).
+pub fn one(
+    tx: &Tx<'_>,
+    id: ArrivalId,
+    raw: &[u8],
+    message: &Message,
+    arrival: &Arrival,
+    setting: Setting<'_>,
+) -> Result<(Decision, Option<TicketNumber>), StoreError> {
+    let Setting { site, policy, now, .. } = setting;
+    let facts = tx.facts(message, arrival, site, &policy.plans, now)?;
+    let decision = triage(message, arrival, &facts, site, policy, now);
+    let ticket = tx.apply(id, Incoming { raw, message, arrival, facts: &facts }, &decision, setting)?;
+    Ok((decision, ticket))
+}
+
+/// What a batch from a folder changes beside its mails.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor {
+    /// The folder.
+    pub folder: FolderId,
+    /// Every UID up to this one has its row.
+    pub last_uid: u32,
+    /// Nothing is done on the server (`after = "keep"`), so that everything is settled at once.
+    pub keep: bool,
+}
+
+/// Stores a batch in one transaction, with a savepoint per mail: one that fails is rolled back alone and set aside,
+/// the others commit together. An error means that nothing was committed.
+pub fn batch(
+    store: &mut Store,
+    mails: &[(Fetched, Message)],
+    cursor: Option<Cursor>,
+    site: &Site,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Vec<Stored>, StoreError> {
+    store.transaction(|tx| {
+        let mut done = Vec::with_capacity(mails.len());
+        for (mail, message) in mails {
+            let setting = Setting { site, policy, fresh: fresh(), now };
+            let stored = tx.savepoint(|tx| one(tx, mail.id, &mail.raw, message, &mail.arrival, setting));
+            let (decision, ticket) = match stored {
+                Ok((decision, ticket)) => (Some(decision), ticket),
+                Err(error) if error.is_temporary() => return Err(error),
+                Err(error) => {
+                    let mailbox = &mail.arrival.mailbox;
+                    let why = error.to_string();
+                    tx.quarantine_unread(mail.id, mailbox, Reason::StoreFailed, Some(&mail.raw), &why, now)?;
+                    (None, None)
+                }
+            };
+            done.push(Stored {
+                id: mail.id,
+                decision,
+                ticket,
+                message_id: message.message_id.clone(),
+                from: message.from.as_ref().map(|from| from.address.clone()),
+            });
+        }
+        if let Some(cursor) = cursor {
+            tx.advance(cursor.folder, cursor.last_uid)?;
+            if cursor.keep {
+                tx.settled(mails.iter().map(|(mail, _)| mail.id))?;
+            }
+        }
+        Ok(done)
+    })
+}
+
+/// Stores one mail that no mailbox listed, as an MTA's pipe delivers it.
+pub fn unlisted(
+    store: &mut Store,
+    intake: Intake,
+    raw: &[u8],
+    arrival: &Arrival,
+    site: &Site,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(Message, Decision, Option<TicketNumber>), StoreError> {
+    let message = read(raw, Reading::Whole); // before BEGIN: nobody waits for a parser
+    store.transaction(|tx| {
+        let id = tx.claim_unlisted(intake, arrival.received, raw.len(), now)?;
+        let setting = Setting { site, policy, fresh: fresh(), now };
+        let (decision, ticket) = one(tx, id, raw, &message, arrival, setting)?;
+        Ok((message, decision, ticket))
+    })
+}
+
+fn fresh() -> Fresh {
+    let mut bytes = [0; 8];
+    // without a random source a Message-ID would repeat: better none than a weak one, and Linux always has one
+    let filled = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
+    Fresh(if filled.is_ok() { u64::from_le_bytes(bytes) } else { 0 })
+}
+
+/// The threads that parse: their stacks are deep, and a panic costs one mail its body, not the daemon its life.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    jobs: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A parser may recurse; a mail within the guard's limits needs a fraction of this.
+const STACK: usize = 16 << 20;
+
+impl Readers {
+    /// Starts `threads` of them. They end when the last handle is dropped.
+    pub fn start(threads: usize) -> std::io::Result<Self> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let inbox = Arc::new(Mutex::new(inbox));
+        for number in 0..threads.max(1) {
+            let inbox = Arc::clone(&inbox);
+            std::thread::Builder::new().name(format!("read-{number}")).stack_size(STACK).spawn(move || {
+                loop {
+                    let job = inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+                    match job {
+                        Ok(job) => job(),
+                        Err(mpsc::RecvError) => return,
+                    }
+                }
+            })?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Reads a batch in parallel; the order stays.
+    pub async fn read(&self, mails: Vec<Fetched>) -> Vec<(Fetched, Message)> {
+        let expected = mails.len();
+        let (results, mut inbox) = unbounded_channel();
+        for (index, mail) in mails.into_iter().enumerate() {
+            let results = results.clone();
+            let job: Job = Box::new(move || {
+                let message = read(&mail.raw, mail.reading);
+                drop(results.send((index, mail, message))); // nobody waits any more: the batch was given up
+            });
+            if self.jobs.send(job).is_err() {
+                break; // the threads only end with the last handle
+            }
+        }
+        drop(results);
+        let mut read = Vec::with_capacity(expected);
+        while let Some(result) = inbox.recv().await {
+            read.push(result);
+        }
+        read.sort_unstable_by_key(|(index, ..)| *index);
+        read.into_iter().map(|(_, mail, message)| (mail, message)).collect()
+    }
+}

@@ -1,1 +1,156 @@
-//! Rules, plans, calendar and reply texts, compiled and swapped as one, with a hash (I15).
+//! Rules, plans, calendar and reply texts: compiled, validated and swapped as one, with a hash (I15).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::plan::{Calendar, PlanFiles, Plans};
+use crate::problem::{Problem, Severity, Source};
+use crate::reply::Templates;
+use crate::rules::{RuleFiles, RuleSet};
+use crate::site::fingerprint;
+
+/// Everything that a decision or a reply takes from the operator's files.
+#[derive(Debug)]
+pub struct Policy {
+    /// How a mail's impact is recognised.
+    pub rules: RuleSet,
+    /// The support levels.
+    pub plans: Plans,
+    /// The business hours.
+    pub calendar: Calendar,
+    /// The texts of the acknowledgements.
+    pub replies: Templates,
+    /// 16 hex digits that name exactly this policy; every decision stores them.
+    pub hash: String,
+}
+
+macro_rules! shipped {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../rules/", $name)))),+]
+    };
+}
+
+/// The policy that is compiled into the binary: every file of `rules/` by its name there.
+pub const SHIPPED: &[(&str, &str)] = shipped![
+    "calendar.toml",
+    "cases.toml",
+    "contexts.toml",
+    "high.toml",
+    "holidays-co.toml",
+    "low.toml",
+    "medium.toml",
+    "plans.toml",
+    "words.toml",
+    "replies/en/ack.html",
+    "replies/en/ack.txt",
+    "replies/en/late.html",
+    "replies/en/late.txt",
+    "replies/en/raised.html",
+    "replies/en/raised.txt",
+    "replies/en/reopened.html",
+    "replies/en/reopened.txt",
+    "replies/en/unclassified.html",
+    "replies/en/unclassified.txt",
+    "replies/es/ack.html",
+    "replies/es/ack.txt",
+    "replies/es/late.html",
+    "replies/es/late.txt",
+    "replies/es/raised.html",
+    "replies/es/raised.txt",
+    "replies/es/reopened.html",
+    "replies/es/reopened.txt",
+    "replies/es/unclassified.html",
+    "replies/es/unclassified.txt",
+];
+
+/// The files of a policy before they are compiled.
+#[derive(Debug, Clone)]
+pub struct PolicyFiles {
+    files: BTreeMap<String, Arc<Source>>,
+    local: BTreeMap<String, Arc<Source>>,
+}
+
+impl PolicyFiles {
+    /// The shipped policy.
+    pub fn shipped() -> Self {
+        let source = |(name, text): &(&str, &str)| {
+            let file = Source { name: format!("rules/{name}"), text: (*text).to_owned() };
+            ((*name).to_owned(), Arc::new(file))
+        };
+        Self { files: SHIPPED.iter().map(source).collect(), local: BTreeMap::new() }
+    }
+
+    /// Puts a file of `policy_dir` in the place of the shipped one of that name (`high.toml`,
+    /// `replies/es/ack.txt`), or adds it.
+    pub fn replace(&mut self, name: &str, file: Source) {
+        self.files.insert(name.to_owned(), Arc::new(file));
+    }
+
+    /// Adds a file of `local_dir`: it adjusts, or replaces a reply text of the same name.
+    pub fn add_local(&mut self, name: &str, file: Source) {
+        if name.starts_with("replies/") {
+            self.replace(name, file);
+        } else {
+            self.local.insert(name.to_owned(), Arc::new(file));
+        }
+    }
+
+    fn file(&self, name: &str) -> Arc<Source> {
+        self.files.get(name).cloned().unwrap_or_else(|| {
+            Arc::new(Source { name: format!("rules/{name}"), text: String::new() })
+        })
+    }
+
+    fn rule_files(&self) -> RuleFiles {
+        let local = |name: &String| !["plans.toml", "calendar.toml"].contains(&name.as_str()) && !name.starts_with("holidays");
+        RuleFiles {
+            cases: self.file("cases.toml"),
+            words: self.file("words.toml"),
+            contexts: self.file("contexts.toml"),
+            rules: ["high.toml", "medium.toml", "low.toml"].map(|name| self.file(name)).to_vec(),
+            local: self.local.iter().filter(|(name, _)| local(name)).map(|(_, file)| file.clone()).collect(),
+        }
+    }
+
+    fn plan_files(&self) -> PlanFiles {
+        let holidays = self.files.iter().chain(&self.local).filter(|(name, _)| name.starts_with("holidays"));
+        PlanFiles {
+            plans: self.file("plans.toml"),
+            calendar: self.file("calendar.toml"),
+            holidays: holidays.map(|(_, file)| file.clone()).collect(),
+            local_plans: self.local.get("plans.toml").cloned(),
+            local_calendar: self.local.get("calendar.toml").cloned(),
+        }
+    }
+
+    fn replies(&self) -> Vec<Arc<Source>> {
+        self.files.iter().filter(|(name, _)| name.starts_with("replies/")).map(|(_, file)| file.clone()).collect()
+    }
+
+    fn hash(&self) -> String {
+        let local = self.local.iter().map(|(name, file)| ("local/", name, file));
+        let all = self.files.iter().map(|(name, file)| ("", name, file)).chain(local);
+        fingerprint(all.flat_map(|(place, name, file)| {
+            [place.as_bytes(), name.as_bytes(), b"\0", file.text.as_bytes(), b"\0"]
+        }))
+    }
+}
+
+impl Policy {
+    /// Compiles the files. All problems of all files come back, warnings too; `None` when one is an error.
+    pub fn compile(files: &PolicyFiles) -> (Option<Self>, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let rules = RuleSet::compile(&files.rule_files(), &mut problems);
+        let plans = Plans::compile(&files.plan_files(), &mut problems);
+        let calendar = Calendar::compile(&files.plan_files(), &mut problems);
+        let replies = Templates::compile(&files.replies(), &mut problems);
+        let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
+        let policy = match (rules, plans, calendar, replies) {
+            (Some(rules), Some(plans), Some(calendar), Some(replies)) if !refused => {
+                Some(Self { rules, plans, calendar, replies, hash: files.hash() })
+            }
+            _ => None,
+        };
+        (policy, problems)
+    }
+}

@@ -7,7 +7,7 @@ use crate::mail::Address;
 use crate::token::Keyring;
 
 /// Everything of the configuration that a decision or a reply depends on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Site {
     /// `[support] name`, as acks sign.
     pub name: String,
@@ -40,6 +40,7 @@ pub struct Site {
     /// `[limits]`.
     pub limits: Limits,
     /// The thread keys.
+    #[serde(skip)]
     pub keys: Keyring,
 }
 
@@ -85,6 +86,12 @@ impl Default for Limits {
 }
 
 impl Site {
+    /// 16 hex digits that name exactly this site, keys apart; every decision stores them (I15).
+    pub fn hash(&self) -> String {
+        let text = serde_json::to_vec(self).unwrap_or_default(); // plain data: it always serialises
+        fingerprint([text.as_slice()])
+    }
+
     /// Whether an address is one of ours, with or without a `+tag`.
     pub fn is_ours(&self, address: &Address) -> bool {
         let (bare, _) = address.without_tag();
@@ -95,4 +102,11 @@ impl Site {
     pub fn is_staff(&self, address: &Address) -> bool {
         !self.forms.contains(address) && (self.is_ours(address) || self.staff.contains(address))
     }
+}
+
+/// 16 hex digits that name exactly these parts: the start of a SHA-256 over them.
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    parts.into_iter().for_each(|part| context.update(part));
+    context.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

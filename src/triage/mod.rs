@@ -1,1 +1,420 @@
-//! Message × Arrival × Facts × Site × Policy → Decision.
+//! Message × Arrival × Facts × Site × Policy → [`Decision`]: the table of DESIGN section 7, row by row.
+
+use jiff::Timestamp;
+
+use crate::mail::{Address, AutomationKind, Defect, Message, ReturnPath, Sign};
+use crate::plan::Promise;
+use crate::policy::Policy;
+use crate::reply::ReplyKind;
+use crate::rules::{Text, Verdict};
+use crate::site::Site;
+use crate::ticket::{Impact, Language, PlanId};
+
+pub mod authentication;
+pub mod decision;
+pub mod silence;
+pub mod thread;
+
+pub use authentication::Authentication;
+pub use decision::{
+    Ack, AckBecause, AckCounts, Action, Arrival, CustomerFacts, DECISION_VERSION, Decision, Effect, Facts, Flag,
+    Plan, PlanBecause, Reason, Seen, TicketFacts,
+};
+pub use thread::{Hints, Thread, hints};
+
+/// The impact of a mail that no rule recognises: the manual has no default, and low would let an outage wait.
+pub const DEFAULT_IMPACT: Impact = Impact::Medium;
+
+/// The `case` that a mail counts as when no rule recognises it.
+pub const UNCLASSIFIED: &str = "unclassified";
+
+/// Decides what becomes of a mail. Pure and total: whatever it says, nothing is done yet.
+pub fn triage(
+    message: &Message,
+    arrival: &Arrival,
+    facts: &Facts,
+    site: &Site,
+    policy: &Policy,
+    now: Timestamp,
+) -> Decision {
+    let case = Case::new(message, arrival, facts, site, policy, now);
+    match facts.seen {
+        Some(seen) => Decision { ticket: seen.ticket, ..case.drop(Action::Duplicate, Reason::SameContent) },
+        None => case.decide(),
+    }
+}
+
+/// The requester of a mail: From, or for a site form its single Reply-To (I9).
+pub fn requester<'a>(message: &'a Message, site: &Site) -> Option<&'a Address> {
+    let from = message.from.as_ref()?;
+    match message.reply_to.as_slice() {
+        [person] if is_form(message, site) && !site.is_ours(person) => Some(person),
+        _ => Some(from),
+    }
+}
+
+/// Whether one of our web forms wrote for a person.
+fn is_form(message: &Message, site: &Site) -> bool {
+    let listed = message.from.as_ref().is_some_and(|from| site.forms.contains(from));
+    listed && authentication::of(message, site.authserv_id.as_deref()) != Authentication::Failed
+}
+
+/// One mail on its way to a decision.
+struct Case<'a> {
+    message: &'a Message,
+    arrival: &'a Arrival,
+    facts: &'a Facts,
+    site: &'a Site,
+    policy: &'a Policy,
+    now: Timestamp,
+    authentication: Authentication,
+    verdict: Verdict,
+    flags: Vec<Flag>,
+}
+
+/// What the class of a mail allows.
+enum Row {
+    /// A ticket of its own or a message in its thread.
+    Ticket(Reason, Silence),
+    /// A colleague's mail: an answer where it belongs to a ticket.
+    Staff,
+    /// A note where it belongs to a ticket, else nothing.
+    Note(Reason),
+    /// Nothing.
+    Ignore(Reason),
+    /// Set aside.
+    Quarantine(Reason),
+}
+
+/// Whether the class of a mail forbids an ack.
+type Silence = Option<AckBecause>;
+
+impl<'a> Case<'a> {
+    fn new(
+        message: &'a Message,
+        arrival: &'a Arrival,
+        facts: &'a Facts,
+        site: &'a Site,
+        policy: &'a Policy,
+        now: Timestamp,
+    ) -> Self {
+        let attachments: Vec<&str> = message.attachments.iter().map(|file| file.name.as_str()).collect();
+        let verdict = policy.rules.evaluate(&Text {
+            subject: (!message.is_reply()).then_some(&message.subject),
+            own_text: &message.own_text,
+            attachments: &attachments,
+        });
+        let authentication = authentication::of(message, site.authserv_id.as_deref());
+        let mut flags = Vec::new();
+        if authentication == Authentication::Failed {
+            flags.push(Flag::AuthenticationFailed);
+        }
+        if hints(message, arrival, site).bad_token {
+            flags.push(Flag::BadToken);
+        }
+        Self { message, arrival, facts, site, policy, now, authentication, verdict, flags }
+    }
+
+    fn decide(mut self) -> Decision {
+        match self.row() {
+            Row::Ticket(reason, silence) => self.ticket(reason, silence),
+            Row::Staff => self.staff(),
+            Row::Note(reason) => match thread::find_for_note(self.facts) {
+                Some(ticket) => Decision {
+                    ticket: Some(ticket.number),
+                    impact: ticket.impact,
+                    ..self.drop(Action::Note, reason)
+                },
+                None => self.drop(Action::Ignore, reason),
+            },
+            Row::Ignore(reason) => self.drop(Action::Ignore, reason),
+            Row::Quarantine(reason) => self.drop(Action::Quarantine, reason),
+        }
+    }
+
+    /// The first row of the table that matches.
+    fn row(&mut self) -> Row {
+        use AutomationKind as Kind;
+        let (message, site) = (self.message, self.site);
+        let because = message.automation.because;
+        if self.is_our_own() {
+            return Row::Ignore(Reason::OwnMail);
+        }
+        if because == Some(Sign::TooManyHops) {
+            return Row::Quarantine(Reason::TooManyHops);
+        }
+        let ours = !self.facts.by_token.is_empty();
+        match message.automation.kind {
+            Kind::Bounce if ours => return Row::Note(Reason::Bounce),
+            Kind::DelayReport if ours => return Row::Note(Reason::DelayReport),
+            Kind::Bounce | Kind::DelayReport => return Row::Ignore(Reason::Backscatter),
+            Kind::DmarcReport => return Row::Ignore(Reason::DmarcReport),
+            Kind::TlsReport => return Row::Ignore(Reason::TlsReport),
+            Kind::FeedbackReport => return Row::Ignore(Reason::FeedbackReport),
+            Kind::Receipt => return Row::Note(Reason::Receipt),
+            Kind::AutoReply => return Row::Note(Reason::AutoReply),
+            _ => {}
+        }
+        if message.from.as_ref().is_some_and(|from| site.is_staff(from)) {
+            return Row::Staff;
+        }
+        match message.automation.kind {
+            Kind::AutoGenerated => return self.automatic(Reason::AutoGenerated),
+            Kind::TicketSystem if self.facts.joins.is_some() => return self.automatic(Reason::TicketSystemRepeat),
+            Kind::TicketSystem => return self.automatic(Reason::TicketSystem),
+            Kind::List if !self.is_own_list() => {
+                return if self.names_us() {
+                    self.automatic(Reason::List)
+                } else {
+                    Row::Ignore(Reason::ListNotToUs)
+                };
+            }
+            Kind::Bulk => return self.bulk(because),
+            Kind::Calendar if message.calendar_method.as_deref() != Some("REQUEST") => {
+                return Row::Note(Reason::Calendar);
+            }
+            _ => {}
+        }
+        if message.from.is_none() {
+            self.flags.push(Flag::NoSingleFrom);
+            return Row::Ticket(Reason::NoSingleFrom, Some(AckBecause::NoAddressee));
+        }
+        if message.defects.iter().any(|defect| defect.headers_only() && *defect != Defect::Oversize) {
+            self.flags.push(Flag::HeadersOnly);
+            return Row::Ticket(Reason::HeadersOnly, Some(AckBecause::NotReadable));
+        }
+        let asked_not_to = message.suppresses_auto_reply || message.return_path == ReturnPath::Null;
+        let silence = asked_not_to.then_some(AckBecause::AskedNotTo);
+        match message.automation.kind {
+            Kind::Calendar => Row::Ticket(Reason::CalendarRequest, silence),
+            _ if is_form(message, site) => Row::Ticket(Reason::SiteForm, silence),
+            _ => Row::Ticket(Reason::NewMail, silence),
+        }
+    }
+
+    fn automatic(&mut self, reason: Reason) -> Row {
+        self.flags.push(Flag::Automatic);
+        Row::Ticket(reason, Some(AckBecause::NotAPerson))
+    }
+
+    /// Mass mail is set aside, unless a customer wrote it or it is of high impact: that may not wait in a quarantine.
+    fn bulk(&mut self, because: Option<Sign>) -> Row {
+        let known = self.facts.customer.is_some() && self.authentication != Authentication::Failed;
+        if known || self.verdict.impact == Some(Impact::High) {
+            self.flags.push(Flag::Bulk);
+            return Row::Ticket(Reason::BulkKept, Some(AckBecause::NotAPerson));
+        }
+        Row::Quarantine(if because.is_some_and(Sign::is_spam) { Reason::Spam } else { Reason::Bulk })
+    }
+
+    /// Our loop header, signed; or a Message-ID that only we can have made.
+    fn is_our_own(&self) -> bool {
+        let loops = self.message.loop_header.as_deref().is_some_and(|token| {
+            self.site.keys.verify(crate::token::Purpose::Loop, token).is_some()
+        });
+        let id = self.message.message_id.as_deref();
+        loops || id.is_some_and(|id| thread::our_message_id(id, self.site).is_some())
+    }
+
+    fn is_own_list(&self) -> bool {
+        self.message.list_id.as_ref().is_some_and(|id| self.site.lists.contains(id))
+    }
+
+    fn names_us(&self) -> bool {
+        self.message.to.iter().chain(&self.message.cc).any(|address| self.site.is_ours(address))
+    }
+
+    /// A colleague's mail answers the ticket that it belongs to; alone it is a ticket, flagged.
+    fn staff(mut self) -> Decision {
+        let trusted = self.authentication != Authentication::Failed;
+        let numbered = self.facts.by_reference.iter().chain(&self.facts.by_number).filter(|_| trusted);
+        if let Some(ticket) = self.facts.by_token.iter().chain(numbered).next().filter(|_| trusted) {
+            return Decision {
+                ticket: Some(ticket.number),
+                effect: Effect::Answers,
+                impact: ticket.impact,
+                plan: Plan { id: ticket.plan.clone(), because: PlanBecause::Ticket },
+                ack: self.silent(AckBecause::StaffMail),
+                ..self.drop(Action::Append, Reason::StaffAnswer)
+            };
+        }
+        self.flags.push(Flag::Staff);
+        self.open(Reason::Staff, Some(AckBecause::StaffMail))
+    }
+
+    /// A mail that is worth a ticket: in its thread, or on its own.
+    fn ticket(mut self, reason: Reason, silence: Silence) -> Decision {
+        if reason == Reason::TicketSystemRepeat {
+            return Decision { ticket: self.facts.joins, ..self.drop(Action::Append, reason) };
+        }
+        let trusted = self.authentication != Authentication::Failed;
+        match thread::find(self.facts, trusted, self.arrival.received, self.site) {
+            Thread::In(ticket, proof) => self.append(ticket, proof, silence),
+            Thread::Mentions(ticket, why) => {
+                let reason = if reason == Reason::NewMail { why } else { reason };
+                let mentions = Some(ticket.number);
+                Decision { mentions, ..self.open(reason, silence) }
+            }
+            Thread::New => {
+                self.flags.sort_unstable();
+                self.open(reason, silence)
+            }
+        }
+    }
+
+    fn append(mut self, ticket: &TicketFacts, proof: Reason, silence: Silence) -> Decision {
+        if !ticket.participant {
+            self.flags.push(Flag::NewVoice);
+        }
+        let impact = self.verdict.impact.map_or(ticket.impact, |impact| impact.max(ticket.impact));
+        let effect = match ticket.state {
+            crate::ticket::TicketState::Closed => Effect::Reopens,
+            crate::ticket::TicketState::Answered => Effect::Continues,
+            crate::ticket::TicketState::Open if impact > ticket.impact => Effect::Raises,
+            crate::ticket::TicketState::Open => Effect::None,
+        };
+        let promise = match effect {
+            Effect::Raises => {
+                let mut promise = self.promise(&ticket.plan, impact);
+                // the earlier of the old deadline and the new window: a raise never makes anybody wait longer
+                promise.due_by = ticket.due_by.map_or(promise.due_by, |old| old.min(promise.due_by));
+                Some(promise)
+            }
+            Effect::Continues | Effect::Reopens => Some(self.promise(&ticket.plan, impact)),
+            Effect::None | Effect::Answers => None,
+        };
+        let raised = impact > ticket.impact;
+        let ack = match (effect, raised) {
+            (Effect::Reopens, _) => self.ack(silence, AckBecause::Reopened, promise.as_ref(), ticket.participant),
+            (_, true) => self.ack(silence, AckBecause::Raised, promise.as_ref(), ticket.participant),
+            _ => self.silent(AckBecause::FollowUp),
+        };
+        Decision {
+            ticket: Some(ticket.number),
+            effect,
+            impact,
+            plan: Plan { id: ticket.plan.clone(), because: PlanBecause::Ticket },
+            promise,
+            ack,
+            participants: self.voices(ticket.participant),
+            ..self.drop(Action::Append, proof)
+        }
+    }
+
+    fn open(mut self, reason: Reason, silence: Silence) -> Decision {
+        let plan = self.plan();
+        let impact = self.verdict.impact.unwrap_or(DEFAULT_IMPACT);
+        if self.verdict.impact.is_none() {
+            self.flags.push(Flag::Unclassified);
+        }
+        let promise = self.promise(&plan.id, impact);
+        let ack = self.ack(silence, AckBecause::NewCase, Some(&promise), true);
+        Decision {
+            requester: requester(self.message, self.site).cloned(),
+            participants: self.voices(true),
+            impact,
+            plan,
+            promise: Some(promise),
+            ack,
+            ..self.drop(Action::Open, reason)
+        }
+    }
+
+    /// Cc and other recipients gain a voice only in a mail whose sender did not fail authentication, and only where
+    /// the sender has one (I9).
+    fn voices(&self, sender_has_one: bool) -> Vec<Address> {
+        if self.authentication == Authentication::Failed || !sender_has_one {
+            return Vec::new();
+        }
+        let mut voices: Vec<Address> = Vec::new();
+        let others = self.message.to.iter().chain(&self.message.cc);
+        for address in requester(self.message, self.site).into_iter().chain(others) {
+            if !self.site.is_staff(address) && !voices.contains(address) && voices.len() < MAX_VOICES {
+                voices.push(address.clone());
+            }
+        }
+        voices
+    }
+
+    fn plan(&self) -> Plan {
+        let default = |because| Plan { id: self.policy.plans.default.clone(), because };
+        match (&self.facts.customer, self.authentication) {
+            (_, Authentication::Failed) => default(PlanBecause::Unverified),
+            (Some(customer), _) => Plan { id: customer.plan.clone(), because: customer.by },
+            (None, _) => default(PlanBecause::Default),
+        }
+    }
+
+    fn promise(&self, plan: &PlanId, impact: Impact) -> Promise {
+        let plans = &self.policy.plans;
+        let plan = plans.plan(plan).unwrap_or_else(|| plans.lowest());
+        self.policy.calendar.promise(plan, impact, self.arrival.received)
+    }
+
+    fn language(&self) -> Language {
+        let asked = self.facts.customer.as_ref().and_then(|customer| customer.language);
+        asked.unwrap_or(self.message.language)
+    }
+
+    fn silent(&self, because: AckBecause) -> Ack {
+        Ack { send: false, because, language: self.language(), kind: None }
+    }
+
+    /// The ack that the table allows, unless something withholds it.
+    fn ack(&self, silence: Silence, because: AckBecause, promise: Option<&Promise>, participant: bool) -> Ack {
+        let Some(addressee) = requester(self.message, self.site) else {
+            return self.silent(silence.unwrap_or(AckBecause::NoAddressee));
+        };
+        let withheld = silence.or_else(|| {
+            silence::withheld(
+                addressee,
+                self.arrival,
+                self.facts,
+                self.authentication,
+                participant,
+                self.site,
+                self.now,
+            )
+        });
+        if let Some(because) = withheld {
+            return self.silent(because);
+        }
+        let kind = match because {
+            _ if promise.is_some_and(|promise| promise.is_past(self.now)) => ReplyKind::Late,
+            AckBecause::Raised => ReplyKind::Raised,
+            AckBecause::Reopened => ReplyKind::Reopened,
+            _ if self.verdict.impact.is_none() => ReplyKind::Unclassified,
+            _ => ReplyKind::Ack,
+        };
+        Ack { send: true, because, language: self.language(), kind: Some(kind) }
+    }
+
+    /// A decision in which nothing goes out.
+    fn drop(&self, action: Action, reason: Reason) -> Decision {
+        Decision {
+            version: DECISION_VERSION,
+            action,
+            reason,
+            ticket: None,
+            effect: Effect::None,
+            mentions: None,
+            requester: None,
+            participants: Vec::new(),
+            impact: self.verdict.impact.unwrap_or(DEFAULT_IMPACT),
+            verdict: self.verdict.clone(),
+            plan: self.plan(),
+            promise: None,
+            ack: self.silent(match action {
+                Action::Open | Action::Append => AckBecause::NotAPerson,
+                Action::Note => AckBecause::NotAPerson,
+                Action::Ignore | Action::Quarantine | Action::Duplicate => AckBecause::NoTicket,
+            }),
+            flags: self.flags.clone(),
+            policy: self.policy.hash.clone(),
+            site: self.site.hash(),
+        }
+    }
+}
+
+/// At most so many people gain a voice by one mail.
+const MAX_VOICES: usize = 50;

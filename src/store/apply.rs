@@ -1,0 +1,445 @@
+//! Writes a decision: message, ticket, promise, event and acknowledgement, all or none (I1–I5).
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{OptionalExtension, params};
+use serde_json::json;
+
+use super::{ArrivalId, Result, StoreError, Tx, ms};
+use crate::mail::{Address, Message};
+use crate::plan::Promise;
+use crate::policy::Policy;
+use crate::reply::{Composed, Reply, ReplyKind, compose};
+use crate::site::{EnvelopeFrom, Site};
+use crate::ticket::TicketNumber;
+use crate::token::{Claim, Purpose};
+use crate::triage::{Action, Arrival, Decision, Effect, Facts, PlanBecause, Reason};
+
+/// Random bytes, fresh for each mail: they make a Message-ID of ours unique even after a restore.
+#[derive(Debug, Clone, Copy)]
+pub struct Fresh(pub u64);
+
+/// How long a bounced address stays without acks.
+const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A mail on its way into the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// The exact bytes (I2).
+    pub raw: &'a [u8],
+    /// What was read in them.
+    pub message: &'a Message,
+    /// Where and when it came.
+    pub arrival: &'a Arrival,
+    /// What was known when it was decided.
+    pub facts: &'a Facts,
+}
+
+/// What a decision is written with.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    /// Who we are.
+    pub site: &'a Site,
+    /// What the operator's files say.
+    pub policy: &'a Policy,
+    /// Random bytes.
+    pub fresh: Fresh,
+    /// The time of writing.
+    pub now: Timestamp,
+}
+
+impl Tx<'_> {
+    /// Writes a decision and the arrival's outcome. Says which ticket the mail went to.
+    pub fn apply(
+        &self,
+        id: ArrivalId,
+        mail: Incoming<'_>,
+        decision: &Decision,
+        setting: Setting<'_>,
+    ) -> Result<Option<TicketNumber>> {
+        if let Some(seen) = mail.facts.seen {
+            self.conclude_stored(id, decision, Some(seen.message))?;
+            if let Some(ticket) = seen.ticket {
+                let detail = json!({ "mailbox": mail.arrival.mailbox });
+                self.event(setting.now, Some(ticket.0), Some(seen.message), "seen_again", &detail)?;
+            }
+            return Ok(seen.ticket);
+        }
+        let ticket = match decision.action {
+            Action::Open => Some(self.open_ticket(mail, decision, setting)?),
+            _ => decision.ticket.map(|number| number.0),
+        };
+        let message = self.insert_message(mail, decision, ticket, setting.now)?;
+        self.conclude_stored(id, decision, Some(message))?;
+        let from = mail.message.from.as_ref().map(|from| from.address.as_str());
+        let detail = json!({ "reason": decision.reason, "from": from, "rule": decision.verdict.rule,
+                             "impact": decision.impact, "mailbox": mail.arrival.mailbox });
+        self.event(setting.now, ticket, Some(message), decision.action.as_str(), &detail)?;
+        if decision.action == Action::Quarantine {
+            self.quarantine_message(id, message, mail, decision, setting.now)?;
+        }
+        let Some(number) = ticket else { return Ok(None) };
+        self.let_in(number, &decision.participants)?;
+        if decision.action == Action::Append {
+            self.continue_ticket(number, decision, mail.arrival.received)?;
+        }
+        let promise = decision.promise.as_ref().map(|promise| self.make_promise(number, promise, setting)).transpose()?;
+        self.mind_reachability(number, mail, decision, setting.now)?;
+        if decision.ack.send {
+            self.put_ack(number, message, promise, mail, decision, setting)?;
+        } else if decision.action == Action::Open {
+            let detail = json!({ "because": decision.ack.because });
+            self.event(setting.now, ticket, Some(message), "silent", &detail)?;
+        }
+        Ok(Some(TicketNumber(number)))
+    }
+
+    fn open_ticket(&self, mail: Incoming<'_>, decision: &Decision, setting: Setting<'_>) -> Result<i64> {
+        let flags: Vec<&str> = decision.flags.iter().map(|flag| flag.as_str()).collect();
+        let number = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO ticket (subject, requester, customer, plan, plan_because, impact, case_id, rule, language,
+                                     state, flags, mentions, opened, changed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'open', ?10, ?11, ?12, ?12) RETURNING id",
+            )?
+            .query_row(
+                params![
+                    mail.message.subject,
+                    decision.requester.as_ref().map(|address| address.address.as_str()),
+                    mail.facts.customer.as_ref().filter(|_| decision.plan.because != PlanBecause::Unverified).map(|c| c.id),
+                    decision.plan.id.as_str(),
+                    decision.plan.because.as_str(),
+                    decision.impact.as_str(),
+                    decision.verdict.case,
+                    decision.verdict.rule,
+                    decision.ack.language.as_str(),
+                    flags.join(" "),
+                    decision.mentions.map(|number| number.0),
+                    ms(mail.arrival.received),
+                ],
+                |row| row.get(0),
+            )?;
+        if let Some(mentioned) = decision.mentions {
+            let detail = json!({ "by": number });
+            self.event(setting.now, Some(mentioned.0), None, "mentioned", &detail)?;
+        }
+        Ok(number)
+    }
+
+    fn insert_message(
+        &self,
+        mail: Incoming<'_>,
+        decision: &Decision,
+        ticket: Option<i64>,
+        now: Timestamp,
+    ) -> Result<i64> {
+        let raw_hash = ring::digest::digest(&ring::digest::SHA256, mail.raw);
+        let size = i64::try_from(mail.raw.len()).unwrap_or(i64::MAX);
+        self.connection
+            .prepare_cached("INSERT INTO raw (hash, size, zstd) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+            .execute(params![raw_hash.as_ref(), size, zstd::bulk::compress(mail.raw, 1)?])?;
+        let message = mail.message;
+        let role = ticket.map(|_| match (decision.action, decision.effect) {
+            (Action::Note, _) => "note",
+            (_, Effect::Answers) => "staff",
+            _ => "message",
+        });
+        let decided = serde_json::to_string(decision)
+            .map_err(|error| StoreError::Unreadable { what: "decision", why: error.to_string() })?;
+        let id: i64 = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO message (content_hash, raw, message_id, sender, subject, sent, received, size, outcome,
+                                      reason, decision, ticket, role, stored)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) RETURNING id",
+            )?
+            .query_row(
+                params![
+                    &message.content_hash.0[..],
+                    raw_hash.as_ref(),
+                    message.message_id,
+                    message.from.as_ref().map(|from| from.address.as_str()),
+                    message.subject,
+                    message.date.map(ms),
+                    ms(mail.arrival.received),
+                    size,
+                    decision.action.outcome().as_str(),
+                    decision.reason.as_str(),
+                    decided,
+                    ticket,
+                    role,
+                    ms(now),
+                ],
+                |row| row.get(0),
+            )?;
+        self.connection
+            .prepare_cached("INSERT INTO message_text (rowid, subject, text) VALUES (?1, ?2, ?3)")?
+            .execute(params![id, message.subject, message.text])?;
+        Ok(id)
+    }
+
+    fn conclude_stored(&self, id: ArrivalId, decision: &Decision, message: Option<i64>) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE arrival SET outcome = ?2, reason = ?3, message = ?4 WHERE id = ?1")?
+            .execute(params![id.0, decision.action.outcome().as_str(), decision.reason.as_str(), message])?;
+        Ok(())
+    }
+
+    fn let_in(&self, ticket: i64, voices: &[Address]) -> Result<()> {
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO participant (ticket, address) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+        voices.iter().try_for_each(|voice| Ok(insert.execute(params![ticket, voice.address]).map(drop)?))
+    }
+
+    /// What a message does to the ticket it joins.
+    fn continue_ticket(&self, ticket: i64, decision: &Decision, received: Timestamp) -> Result<()> {
+        let now = ms(received);
+        let run = |sql: &str, row: &[&dyn rusqlite::ToSql]| self.connection.prepare_cached(sql)?.execute(row).map(drop);
+        match decision.effect {
+            Effect::None => run("UPDATE ticket SET changed = ?2 WHERE id = ?1", params![ticket, now])?,
+            Effect::Answers => {
+                run(
+                    "UPDATE ticket SET changed = ?2, answered_at = ?2, state = 'answered' WHERE id = ?1 AND state != 'closed'",
+                    params![ticket, now],
+                )?;
+                self.end_promise(ticket, received, "answered")?;
+            }
+            Effect::Raises | Effect::Continues | Effect::Reopens => run(
+                "UPDATE ticket SET changed = ?2, state = 'open', closed_at = NULL,
+                        case_id = CASE WHEN impact = ?3 THEN case_id ELSE ?4 END,
+                        rule = CASE WHEN impact = ?3 THEN rule ELSE ?5 END, impact = ?3
+                 WHERE id = ?1",
+                params![ticket, now, decision.impact.as_str(), decision.verdict.case, decision.verdict.rule],
+            )?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_promise(&self, ticket: i64, at: Timestamp, by: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE promise SET ended = ?2, ended_by = ?3 WHERE ticket = ?1 AND ended IS NULL")?
+            .execute(params![ticket, ms(at), by])?;
+        Ok(())
+    }
+
+    fn make_promise(&self, ticket: i64, promise: &Promise, setting: Setting<'_>) -> Result<i64> {
+        self.end_promise(ticket, promise.received, "superseded")?;
+        let window = serde_json::to_string(&promise.window)
+            .map_err(|error| StoreError::Unreadable { what: "window", why: error.to_string() })?;
+        Ok(self
+            .connection
+            .prepare_cached(
+                "INSERT INTO promise (ticket, plan, impact, window, received, clock_starts, expected_from, due_by,
+                                      policy, made)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id",
+            )?
+            .query_row(
+                params![
+                    ticket,
+                    promise.plan.as_str(),
+                    promise.impact.as_str(),
+                    window,
+                    ms(promise.received),
+                    ms(promise.clock_starts),
+                    promise.expected_from.map(ms),
+                    ms(promise.due_by),
+                    setting.policy.hash,
+                    ms(setting.now),
+                ],
+                |row| row.get(0),
+            )?)
+    }
+
+    /// A failed delivery of 5.1.x marks the address undeliverable; a mail from the address lifts that.
+    fn mind_reachability(
+        &self,
+        ticket: i64,
+        mail: Incoming<'_>,
+        decision: &Decision,
+        now: Timestamp,
+    ) -> Result<()> {
+        if decision.reason != Reason::Bounce {
+            if let Some(address) = &mail.message.from {
+                self.connection
+                    .prepare_cached("DELETE FROM suppression WHERE address = ?1")?
+                    .execute([&address.address])?;
+            }
+            return Ok(());
+        }
+        let recipients = mail.message.bounce.iter().flat_map(|bounce| &bounce.recipients);
+        for bounced in recipients {
+            let bad_address = bounced.status.as_deref().is_some_and(|status| status.starts_with("5.1."));
+            let until = now.saturating_add(SUPPRESSED_FOR).unwrap_or(now);
+            if bad_address {
+                self.connection
+                    .prepare_cached(
+                        "INSERT INTO suppression (address, until, because)
+                         SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM outbox WHERE ticket = ?4 AND recipient = ?1)
+                         ON CONFLICT DO UPDATE SET until = ?2, because = ?3",
+                    )?
+                    .execute(params![bounced.recipient, ms(until), bounced.status, ticket])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_ack(
+        &self,
+        ticket: i64,
+        message: i64,
+        promise: Option<i64>,
+        mail: Incoming<'_>,
+        decision: &Decision,
+        setting: Setting<'_>,
+    ) -> Result<()> {
+        let site = setting.site;
+        let (Some(kind), Some(to)) = (decision.ack.kind, addressee(mail.message, site)) else { return Ok(()) };
+        let claim = Claim { ticket, serial: (setting.fresh.0 >> 1).cast_signed() };
+        let message_id = format!("{}@{}", site.keys.sign(Purpose::MessageId, claim), site.from.domain());
+        let name = mail.facts.customer.as_ref().and_then(|customer| customer.name.as_deref());
+        let known = mail.facts.customer.is_some();
+        let letter = Letter { ticket, kind, message_id: &message_id, claim, customer_name: name, known_sender: known };
+        let Some(composed) = write(&letter, mail.message, mail.arrival, decision, setting) else { return Ok(()) };
+        let sender = match &site.envelope_from {
+            EnvelopeFrom::Null => None,
+            EnvelopeFrom::From => Some(site.from.address.clone()),
+            EnvelopeFrom::Tagged(template) => {
+                Some(template.replace("{token}", &site.keys.sign(Purpose::Envelope, claim)))
+            }
+        };
+        let expires = mail.arrival.received.saturating_add(site.max_age).unwrap_or(setting.now);
+        self.connection
+            .prepare_cached(
+                "INSERT INTO outbox (ticket, message, promise, kind, recipient, domain, sender, message_id, bytes, state,
+                                     created, next_attempt, expires)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'due', ?10, ?10, ?11)",
+            )?
+            .execute(params![
+                ticket,
+                message,
+                promise,
+                kind.as_str(),
+                to.address,
+                to.domain(),
+                sender,
+                message_id,
+                composed.bytes,
+                ms(setting.now),
+                ms(expires),
+            ])?;
+        Ok(())
+    }
+
+    /// Puts the late text in the place of a row's bytes: its promise passed before it was first offered (I5).
+    pub fn make_late(&self, row: i64, site: &Site, policy: &Policy, now: Timestamp) -> Result<()> {
+        let found = self
+            .connection
+            .query_row(
+                "SELECT outbox.ticket, outbox.message_id, message.decision, raw.zstd, raw.size, message.received,
+                        customer.name, ticket.customer IS NOT NULL
+                 FROM outbox JOIN message ON message.id = outbox.message JOIN raw ON raw.hash = message.raw
+                 JOIN ticket ON ticket.id = outbox.ticket LEFT JOIN customer ON customer.id = ticket.customer
+                 WHERE outbox.id = ?1 AND offered = 0",
+                [row],
+                |row| {
+                    Ok((
+                        (row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?),
+                        (row.get::<_, Vec<u8>>(3)?, row.get::<_, i64>(4)?, row.get::<_, i64>(5)?),
+                        (row.get::<_, Option<String>>(6)?, row.get::<_, bool>(7)?),
+                    ))
+                },
+            )
+            .optional()?;
+        let Some(((ticket, message_id, decision, ), (packed, size, received), (name, known))) = found else {
+            return Ok(());
+        };
+        let decision: Decision = serde_json::from_str(&decision)
+            .map_err(|error| StoreError::Unreadable { what: "message.decision", why: error.to_string() })?;
+        let raw = unpack(&packed, size)?;
+        let message = crate::mail::parse(&raw);
+        let claim = crate::triage::thread::our_message_id(&message_id, site).unwrap_or(Claim { ticket, serial: row });
+        let arrival = Arrival {
+            mailbox: String::new(),
+            recipient: None,
+            received: super::at(received),
+            backlog: false,
+        };
+        let letter = Letter {
+            ticket,
+            kind: ReplyKind::Late,
+            message_id: &message_id,
+            claim,
+            customer_name: name.as_deref(),
+            known_sender: known,
+        };
+        let setting = Setting { site, policy, fresh: Fresh(0), now };
+        if let Some(composed) = write(&letter, &message, &arrival, &decision, setting) {
+            self.connection.execute(
+                "UPDATE outbox SET bytes = ?2, kind = 'late' WHERE id = ?1 AND offered = 0",
+                params![row, composed.bytes],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Unpacks the exact bytes of a stored mail.
+pub(super) fn unpack(packed: &[u8], size: i64) -> Result<Vec<u8>> {
+    Ok(zstd::bulk::decompress(packed, usize::try_from(size).unwrap_or(0))?)
+}
+
+/// Whom an acknowledgement goes to (I6).
+fn addressee<'a>(message: &'a Message, site: &Site) -> Option<&'a Address> {
+    crate::triage::requester(message, site)
+}
+
+/// The parts of an acknowledgement that the decision does not hold.
+struct Letter<'a> {
+    ticket: i64,
+    kind: ReplyKind,
+    message_id: &'a str,
+    claim: Claim,
+    customer_name: Option<&'a str>,
+    known_sender: bool,
+}
+
+fn write(
+    letter: &Letter<'_>,
+    message: &Message,
+    arrival: &Arrival,
+    decision: &Decision,
+    setting: Setting<'_>,
+) -> Option<Composed> {
+    let Setting { site, policy, now, .. } = setting;
+    let promise = decision.promise.as_ref()?;
+    let plan = policy.plans.plan(&promise.plan).unwrap_or_else(|| policy.plans.lowest());
+    let ours = crate::triage::thread::recipients(message, arrival).find(|address| site.is_ours(address));
+    let written_to = ours.and_then(|address| {
+        site.addresses.iter().find(|ours| ours.address == address.address || ours.address == address.without_tag().0)
+    });
+    let reply_to =
+        site.reply_to.as_ref().map(|template| template.replace("{token}", &site.keys.sign(Purpose::ReplyAddress, letter.claim)));
+    let reply = Reply {
+        kind: letter.kind,
+        language: decision.ack.language,
+        to: addressee(message, site)?,
+        customer_name: letter.customer_name,
+        known_sender: letter.known_sender,
+        number: &TicketNumber(letter.ticket).with_prefix(&site.prefix),
+        impact: decision.impact,
+        case: decision.verdict.case.as_deref().and_then(|id| policy.rules.case(id)),
+        plan,
+        promise,
+        calendar: &policy.calendar,
+        support_address: written_to.unwrap_or(&site.from),
+        subject: &message.subject,
+        in_reply_to: message.message_id.as_deref(),
+        references: &message.references,
+        message_id: letter.message_id,
+        loop_token: &site.keys.sign(Purpose::Loop, letter.claim),
+        reply_to: reply_to.as_deref(),
+        now,
+    };
+    Some(compose(&reply, site, &policy.replies))
+}

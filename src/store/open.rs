@@ -1,0 +1,192 @@
+//! Opens the database, or says exactly why not (I14): `run` never creates one.
+
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Store, StoreError};
+use crate::triage::Reason;
+
+/// The database's file name in the state directory.
+pub const DATABASE: &str = "acuse.db";
+
+/// "ACUS": tells our database from anybody else's.
+const APPLICATION_ID: i32 = 0x4143_5553;
+
+/// Forward only; until 0.1.0 the first may still be edited.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
+
+/// The first SQLite without the WAL-reset bug, which loses committed pages.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Why a database cannot be used. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No file.
+    #[error("there is no database at {0}")]
+    Missing(String),
+    /// A file is there already.
+    #[error("there is a database at {0} already; nothing was changed")]
+    Exists(String),
+    /// A file of no bytes: what a full disk or a careless restore leaves.
+    #[error("the database {0} is empty: 0 bytes")]
+    Empty(String),
+    /// SQLite, but not ours; or not SQLite at all.
+    #[error("{path} is not a database of acuse: {why}")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// What it is instead.
+        why: String,
+    },
+    /// Written by a newer acuse.
+    #[error("the database {path} has schema {found}, this acuse knows up to {known}")]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// It may be read and not written.
+    #[error("the database {0} is read-only")]
+    ReadOnly(String),
+    /// Its pages contradict one another.
+    #[error("the database {path} is corrupt: {why}")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// SQLite's own words.
+        why: String,
+    },
+    /// This build's SQLite is too old.
+    #[error("SQLite {0} has a bug that loses committed data; 3.51.3 is the oldest that may be used")]
+    OldSqlite(String),
+    /// Anything else.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OpenError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "`acuse init` creates it; if there was one, restore it from the backup first",
+            Self::Exists(_) => "to start anew, move the old state directory away first",
+            Self::Empty(_) => "restore it from the backup, or remove the file and run `acuse init`",
+            Self::Foreign { .. } => "check state_dir in acuse.toml",
+            Self::Newer { .. } => "install the acuse that wrote it, or a newer one",
+            Self::ReadOnly(_) => "check the owner of state_dir, and whether its file system is mounted read-only",
+            Self::Corrupt { .. } => "restore the last backup; the mails stored since are still on the server",
+            Self::OldSqlite(_) => "build acuse with the bundled SQLite",
+            Self::Store(_) => "see the message; nothing was changed",
+        }
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Creates an empty database in `dir`; fails if there is one.
+pub fn create(dir: &Path) -> Result<Store, OpenError> {
+    let path = dir.join(DATABASE);
+    let name = path.display().to_string();
+    if path.exists() {
+        return Err(OpenError::Exists(name));
+    }
+    let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // before the first table
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    migrate(&mut connection)?;
+    Ok(Store { connection })
+}
+
+/// Opens the database in `dir` for reading and writing, checked and migrated.
+pub fn open(dir: &Path) -> Result<Store, OpenError> {
+    let path = dir.join(DATABASE);
+    let name = path.display().to_string();
+    let size = match path.metadata() {
+        Ok(metadata) => metadata.len(),
+        Err(_) => return Err(OpenError::Missing(name)),
+    };
+    if size == 0 {
+        return Err(OpenError::Empty(name)); // SQLite would call it a healthy, new database
+    }
+    let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
+    if connection.is_readonly("main")? {
+        return Err(OpenError::ReadOnly(name));
+    }
+    let pragma = |connection: &Connection, what: &str| {
+        connection.pragma_query_value(None, what, |row| row.get::<_, i64>(0)).map_err(|error| damage(&name, error.into()))
+    };
+    let application = pragma(&connection, "application_id")?;
+    if application != i64::from(APPLICATION_ID) {
+        let why = format!("its application id is {application:#x}");
+        return Err(OpenError::Foreign { path: name, why });
+    }
+    let (found, known) = (pragma(&connection, "user_version")?, MIGRATIONS.len() as i64);
+    if found > known {
+        return Err(OpenError::Newer { path: name, found, known });
+    }
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| damage(&name, error.into()))?;
+    if verdict != "ok" {
+        return Err(OpenError::Corrupt { path: name, why: verdict });
+    }
+    migrate(&mut connection)?;
+    Ok(Store { connection })
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenError::OldSqlite(rusqlite::version().to_owned()));
+    }
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(std::time::Duration::from_secs(30))?; // busy means wait, never an outcome
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")?;
+    Ok(connection)
+}
+
+/// Brings the schema up to date, and the table of reasons with it.
+fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == MIGRATIONS.len() as i64 {
+        let reasons: usize = connection.query_row("SELECT count(*) FROM reason", [], |row| row.get(0))?;
+        if reasons >= Reason::ALL.len() {
+            return Ok(()); // the usual case, and no reason to wait for a writer
+        }
+    }
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let done: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (number, sql) in MIGRATIONS.iter().enumerate().skip(usize::try_from(done).unwrap_or(0)) {
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", number as i64 + 1)?;
+    }
+    for reason in Reason::ALL {
+        transaction.execute("INSERT INTO reason (code) VALUES (?1) ON CONFLICT DO NOTHING", [reason.as_str()])?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Tells a damaged file from a foreign one and from everything else.
+fn damage(name: &str, error: OpenError) -> OpenError {
+    use rusqlite::ErrorCode as Code;
+    let OpenError::Store(StoreError::Sqlite(inner)) = &error else { return error };
+    let why = inner.to_string();
+    match inner.sqlite_error_code() {
+        Some(Code::NotADatabase) => OpenError::Foreign { path: name.to_owned(), why },
+        Some(Code::DatabaseCorrupt) => OpenError::Corrupt { path: name.to_owned(), why },
+        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => OpenError::ReadOnly(name.to_owned()),
+        _ => error,
+    }
+}

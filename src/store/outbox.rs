@@ -1,0 +1,236 @@
+//! The outbox: attempts are counted before they are made, outcomes noted after (I5).
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Result, Tx, at, ms};
+use crate::policy::Policy;
+use crate::site::Site;
+
+/// Where an acknowledgement stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OutboxState {
+    /// Waits for its next attempt.
+    Due,
+    /// Being offered; after an unclean end it is offered once more, unchanged.
+    Sending,
+    /// Accepted by the relay.
+    Sent,
+    /// Held back for a person.
+    Held,
+    /// Refused for good.
+    Refused,
+    /// Too late to be of use.
+    Expired,
+}
+
+impl OutboxState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Due, Self::Sending, Self::Sent, Self::Held, Self::Refused, Self::Expired];
+
+    /// The word that the database and JSON use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Held => "held",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// What the state means, in a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Due => "Waits for its next attempt.",
+            Self::Sending => "Is being offered; after a crash it is offered once more, unchanged.",
+            Self::Sent => "The relay accepted it.",
+            Self::Held => "Held back for a person.",
+            Self::Refused => "The relay refused it for good.",
+            Self::Expired => "Older than `max_age` before it could be sent.",
+        }
+    }
+}
+
+/// A row whose attempt is counted: it may be offered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Its row.
+    pub id: i64,
+    /// The ticket's number.
+    pub ticket: i64,
+    /// The one recipient.
+    pub recipient: String,
+    /// The envelope's sender; `None`: `<>`.
+    pub sender: Option<String>,
+    /// What is sent.
+    pub bytes: Vec<u8>,
+    /// Our Message-ID.
+    pub message_id: String,
+    /// Attempts, this one included.
+    pub attempts: u32,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// Accepted.
+    Sent,
+    /// Again at this time, for this reason.
+    Later(Timestamp, String),
+    /// Never, for this reason.
+    Refused(String),
+}
+
+/// A row as `outbox list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its row.
+    pub id: i64,
+    /// The ticket's number.
+    pub ticket: i64,
+    /// Which text.
+    pub kind: String,
+    /// The one recipient.
+    pub to: String,
+    /// Its state.
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it is tried next; only while it waits.
+    pub next_attempt: Option<Timestamp>,
+    /// What the relay last said.
+    pub last_error: Option<String>,
+    /// Our Message-ID.
+    pub message_id: String,
+    /// When the relay took it.
+    pub sent: Option<Timestamp>,
+}
+
+impl Tx<'_> {
+    /// Takes the next row that is due: expires what is too old, puts the late text where the promise passed, counts
+    /// the attempt. `None`: nothing is due.
+    pub fn next_due(&self, site: &Site, policy: &Policy, now: Timestamp) -> Result<Option<Due>> {
+        self.expire(now)?;
+        let found: Option<(i64, bool, Option<i64>)> = self
+            .connection
+            .prepare_cached(
+                "SELECT outbox.id, offered = 0 AND kind != 'late', promise.due_by
+                 FROM outbox LEFT JOIN promise ON promise.id = outbox.promise
+                 WHERE outbox.state = 'due' AND next_attempt <= ?1 ORDER BY next_attempt, outbox.id LIMIT 1",
+            )?
+            .query_row([ms(now)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((id, may_change, due_by)) = found else { return Ok(None) };
+        if may_change && due_by.is_some_and(|due_by| due_by < ms(now)) {
+            self.make_late(id, site, policy, now)?;
+        }
+        let due = self
+            .connection
+            .prepare_cached(
+                "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?1
+                 RETURNING id, ticket, recipient, sender, bytes, message_id, attempts",
+            )?
+            .query_row([id], |row| {
+                Ok(Due {
+                    id: row.get(0)?,
+                    ticket: row.get(1)?,
+                    recipient: row.get(2)?,
+                    sender: row.get(3)?,
+                    bytes: row.get(4)?,
+                    message_id: row.get(5)?,
+                    attempts: row.get(6)?,
+                })
+            })?;
+        Ok(Some(due))
+    }
+
+    /// Notes what an attempt came to. `offered`: the message itself was begun, so its bytes are frozen.
+    pub fn delivered(&self, id: i64, delivery: &Delivery, offered: bool, now: Timestamp) -> Result<()> {
+        let (state, next, error) = match delivery {
+            Delivery::Sent => ("sent", None, None),
+            Delivery::Later(next, error) => ("due", Some(*next), Some(error)),
+            Delivery::Refused(error) => ("refused", None, Some(error)),
+        };
+        let (ticket, attempts): (i64, u32) = self
+            .connection
+            .prepare_cached(
+                "UPDATE outbox SET state = ?2, next_attempt = coalesce(?3, next_attempt), last_error = ?4,
+                        sent = CASE WHEN ?2 = 'sent' THEN ?5 END,
+                        offered = offered OR ?6
+                 WHERE id = ?1 RETURNING ticket, attempts",
+            )?
+            .query_row(params![id, state, next.map(ms), error, ms(now), offered], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        let detail = serde_json::json!({ "outbox": id, "attempts": attempts, "error": error });
+        if state != "due" {
+            self.event(now, Some(ticket), None, if state == "sent" { "acknowledged" } else { state }, &detail)?;
+        }
+        Ok(())
+    }
+
+    /// When the next row is due; `None`: the outbox is empty.
+    pub fn next_attempt(&self) -> Result<Option<Timestamp>> {
+        let sql = "SELECT min(next_attempt) FROM outbox WHERE state = 'due'";
+        let next: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(next.map(at))
+    }
+
+    /// After a start: what was being offered when the last run ended is due again, its bytes frozen: nobody knows how
+    /// far it came.
+    pub fn reoffer(&self) -> Result<usize> {
+        Ok(self.connection.execute("UPDATE outbox SET state = 'due', offered = 1 WHERE state = 'sending'", [])?)
+    }
+
+    fn expire(&self, now: Timestamp) -> Result<()> {
+        let mut update = self.connection.prepare_cached(
+            "UPDATE outbox SET state = 'expired' WHERE state = 'due' AND next_attempt <= ?1 AND expires <= ?1
+             RETURNING id, ticket, recipient",
+        )?;
+        let expired = update
+            .query_map([ms(now)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?)))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        for (id, ticket, recipient) in expired {
+            self.event(now, Some(ticket), None, "expired", &serde_json::json!({ "outbox": id }))?;
+            self.alert(now, "ack_expired", &recipient, "an acknowledgement could not be sent in time")?;
+        }
+        Ok(())
+    }
+
+    /// The outbox, newest first.
+    pub fn outbox(&self) -> Result<Vec<OutboxRow>> {
+        let mut rows = self.connection.prepare(
+            "SELECT id, ticket, kind, recipient, state, attempts, CASE WHEN state IN ('due', 'sending') THEN next_attempt END,
+                    last_error, message_id, sent FROM outbox ORDER BY id DESC",
+        )?;
+        let rows = rows.query_map([], |row| {
+            Ok(OutboxRow {
+                id: row.get(0)?,
+                ticket: row.get(1)?,
+                kind: row.get(2)?,
+                to: row.get(3)?,
+                state: row.get(4)?,
+                attempts: row.get(5)?,
+                next_attempt: row.get::<_, Option<i64>>(6)?.map(at),
+                last_error: row.get(7)?,
+                message_id: row.get(8)?,
+                sent: row.get::<_, Option<i64>>(9)?.map(at),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The bytes of the acknowledgements of a ticket, oldest first.
+    pub fn acks_of(&self, ticket: i64) -> Result<Vec<(OutboxRow, Vec<u8>)>> {
+        let rows = self.outbox()?.into_iter().rev().filter(|row| row.ticket == ticket);
+        rows.map(|row| {
+            let bytes =
+                self.connection.query_row("SELECT bytes FROM outbox WHERE id = ?1", [row.id], |row| row.get(0))?;
+            Ok((row, bytes))
+        })
+        .collect()
+    }
+}
