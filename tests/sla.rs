@@ -274,19 +274,3 @@ proptest! {
         }
     }
 }
-
-#[test]
-fn zz_speed() {
-    let c = compiled(
-        include_str!("../rules/calendar.toml").replace("holidays =", "#").as_str(),
-        include_str!("../rules/holidays-co.toml"),
-    );
-    let p = business(300);
-    let t = std::time::Instant::now();
-    let mut s: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    for _ in 0..100_000 {
-        s += SignedDuration::from_secs(317);
-        std::hint::black_box(c.promise(&p, Impact::Low, s));
-    }
-    eprintln!("{:?} per promise", t.elapsed() / 100_000);
-}

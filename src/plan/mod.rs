@@ -5,6 +5,7 @@ mod file;
 mod holidays;
 mod levels;
 mod read;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod week;
