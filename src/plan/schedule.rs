@@ -1,0 +1,159 @@
+//! The calendar's files: `calendar.toml`, a local one laid over it, and the holiday files that they name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+use super::file::{CalendarFile, DayList};
+use super::holidays::{self, Holiday};
+use super::read::{Layer, Placed, missing, topmost};
+use super::week::Interval;
+use super::{Calendar, PlanFiles};
+use crate::problem::{Problem, Source};
+
+/// Reads the calendar. Every problem is added; `None` when a part cannot be made.
+pub(super) fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<Calendar> {
+    let layers: Vec<Layer<CalendarFile>> = files
+        .local_calendar
+        .iter()
+        .chain([&files.calendar])
+        .map(|source| Layer::read(source, problems))
+        .collect();
+    let zone = zone(&layers, problems);
+    let hours = hours(&layers, problems);
+    let exceptions = exceptions(&layers, problems);
+    let holidays = named_holidays(&layers, &files.holidays, problems);
+    let calendar = Calendar { zone: zone?, hours: hours?, exceptions, holidays };
+    warn_of_doubts(&layers, &calendar, problems);
+    Some(calendar)
+}
+
+fn zone(layers: &[Layer<CalendarFile>], problems: &mut Vec<Problem>) -> Option<TimeZone> {
+    let Some(zone) = topmost(layers, |file| file.zone.as_ref()) else {
+        problems.extend(missing(layers, "no `zone` says where the hours are", "zone = \"America/Bogota\""));
+        return None;
+    };
+    // The bundled database: the host's may be old or missing, and never counts (I10).
+    let found = TimeZoneDatabase::bundled().get(zone.value).ok();
+    if found.is_none() {
+        problems.push(zone.error(
+            format!("there is no time zone `{}`", zone.value),
+            "write its IANA name, such as \"America/Bogota\" or \"Europe/Madrid\"",
+        ));
+    }
+    found
+}
+
+fn hours(layers: &[Layer<CalendarFile>], problems: &mut Vec<Problem>) -> Option<[Vec<Interval>; 7]> {
+    let Some((layer, written)) =
+        layers.iter().find_map(|layer| layer.file.hours.as_ref().map(|hours| (layer, hours)))
+    else {
+        problems.extend(missing(
+            layers,
+            "no `[hours]` say when business is open",
+            "[hours]\nmon = [\"08:00-18:00\"]",
+        ));
+        return None;
+    };
+    let already = problems.len();
+    let week = written.get_ref().week().map(|day| day_hours(layer, day, problems));
+    if problems.len() == already && layer.whole && week.iter().all(Vec::is_empty) {
+        problems.push(layer.place(written).error(
+            "no day of the week has business hours: a promise in business hours could never be kept",
+            "mon = [\"08:00-18:00\"]",
+        ));
+    }
+    Some(week)
+}
+
+fn day_hours(layer: &Layer<CalendarFile>, day: &DayList, problems: &mut Vec<Problem>) -> Vec<Interval> {
+    let mut placed: Vec<(Interval, Placed<'_, String>)> = Vec::new();
+    for text in day.iter().map(|text| layer.place(text)) {
+        match Interval::parse(text.value) {
+            Ok(interval) => placed.push((interval, text)),
+            Err(bad) => problems.push(text.error(bad.message(text.value), bad.hint())),
+        }
+    }
+    placed.sort_by_key(|(interval, _)| *interval);
+    let mut latest: Option<Interval> = None;
+    for (interval, text) in &placed {
+        if let Some(earlier) = latest.filter(|earlier| interval.opens < earlier.closes) {
+            problems.push(text.error(
+                format!("`{}` overlaps `{earlier}`", text.value),
+                "write one interval that spans both",
+            ));
+        }
+        latest = latest.into_iter().chain([*interval]).max_by_key(|interval| interval.closes);
+    }
+    placed.into_iter().map(|(interval, _)| interval).collect()
+}
+
+fn exceptions(layers: &[Layer<CalendarFile>], problems: &mut Vec<Problem>) -> BTreeMap<Date, Vec<Interval>> {
+    let mut exceptions = BTreeMap::new();
+    for layer in layers.iter().rev() {
+        for (key, day) in &layer.file.exceptions {
+            let key = layer.place(key);
+            let hours = day_hours(layer, day, problems);
+            match holidays::exact_date(key.value) {
+                Some(date) => _ = exceptions.insert(date, hours),
+                None => problems.push(key.error(
+                    format!("`{}` is no date", key.value),
+                    "write \"YYYY-MM-DD\"; what recurs every year is a holiday",
+                )),
+            }
+        }
+    }
+    exceptions
+}
+
+fn named_holidays(
+    layers: &[Layer<CalendarFile>],
+    files: &[Arc<Source>],
+    problems: &mut Vec<Problem>,
+) -> Vec<Holiday> {
+    let base_name = |path: &'_ str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let Some(names) = topmost(layers, |file| file.holidays.as_ref()) else { return Vec::new() };
+    let mut holidays = Vec::new();
+    for name in names.value.iter().map(|name| names.part(name)) {
+        match files.iter().find(|file| base_name(&file.name) == *name.value) {
+            Some(file) => holidays.extend(holidays::compile(&Layer::read(file, problems), problems)),
+            None => {
+                let known: Vec<String> = files.iter().map(|file| base_name(&file.name)).collect();
+                problems.push(name.error(
+                    format!("there is no holiday file `{}`", name.value),
+                    format!("put it beside calendar.toml; the files there are: {}", known.join(", ")),
+                ));
+            }
+        }
+    }
+    holidays
+}
+
+/// What the file does not get wrong, but an operator should know.
+fn warn_of_doubts(layers: &[Layer<CalendarFile>], calendar: &Calendar, problems: &mut Vec<Problem>) {
+    let confirmed = topmost(layers, |file| file.confirmed.as_ref()).is_some_and(|it| *it.value);
+    if let Some(hours) = topmost(layers, |file| file.hours.as_ref()).filter(|_| !confirmed) {
+        problems.push(hours.warning(
+            "these business hours are a guess: the manual never says which hours are \"hábiles\"",
+            "write the real ones in a local calendar.toml, with `confirmed = true`",
+        ));
+    }
+    let Some(names) = topmost(layers, |file| file.holidays.as_ref()) else { return };
+    // The weekdays of the years come round every 28 years.
+    let closed_year = (2024..2052).find(|year| !calendar.opens_in(*year));
+    if let Some(year) = closed_year.filter(|_| calendar.hours.iter().any(|day| !day.is_empty())) {
+        problems.push(names.error(
+            format!("every business day of {year} is a holiday"),
+            "a promise in business hours could never be kept: correct the holidays or the hours",
+        ));
+    }
+    let ends: Option<Vec<Date>> = calendar.holidays.iter().map(Holiday::last).collect();
+    if let Some(last) = ends.and_then(|dates| dates.into_iter().max()) {
+        problems.push(names.warning(
+            format!("no holiday is known after {last}: later ones would count as business days"),
+            "add the coming years, or rules for every year (date = \"MM-DD\", easter = …)",
+        ));
+    }
+}

@@ -1,0 +1,158 @@
+//! Dated rules against published dates.
+
+use super::*;
+
+#[test]
+fn shipped_holidays_are_the_published_ones() {
+    let calendar = sound(calendar_with(""));
+    let published: Vec<&str> = include_str!("../../../fixtures/holidays-co.csv")
+        .lines()
+        .skip(1)
+        .map(|line| line.split_once(',').expect("date,name").0)
+        .collect();
+    let mut kept: Vec<String> = (2024..=2035)
+        .flat_map(|year| calendar.holidays_of_year(year))
+        .map(|(date, _)| date.to_string())
+        .collect();
+    assert_eq!(kept.len(), published.len() + 2, "two Mondays bear two holidays each: 2025-06-30, 2030-07-01");
+    kept.dedup();
+    assert_eq!(kept, published);
+
+    let mut day = date(2024, 1, 1);
+    while day.year() <= 2035 {
+        let holiday = calendar.holiday_on(day).is_some();
+        assert_eq!(holiday, published.contains(&day.to_string().as_str()), "{day}");
+        day = day.tomorrow().unwrap();
+    }
+}
+
+#[test]
+fn holiday_names_are_those_of_the_file() {
+    let calendar = sound(calendar_with("[exceptions]\n2026-12-25 = [\"08:00-12:00\"]"));
+    assert_eq!(calendar.holiday_on(date(2026, 4, 3)), Some("Viernes Santo"));
+    assert_eq!(calendar.holiday_on(date(2025, 6, 30)), Some("Sagrado Corazón"), "the first of two");
+    assert_eq!(calendar.holiday_on(date(2026, 7, 13)), Some("Nuestra Señora de Chiquinquirá"));
+    assert_eq!(calendar.holiday_on(date(2025, 7, 14)), None, "the law is in force from 2026");
+    assert_eq!(calendar.holiday_on(date(2026, 12, 25)), None, "an exception takes its place");
+    assert_eq!(calendar.holidays_of_year(2026).len(), 19);
+}
+
+#[test]
+fn holiday_rules_of_every_kind() {
+    let calendar = sound(calendar(
+        "zone = \"UTC\"\nhours = { mon = [\"08:00-18:00\"] }",
+        r#"
+        country = "XX"
+        [[holiday]]
+        name = "carried over the year"
+        date = "12-31"
+        move = "next-monday"
+        [[holiday]]
+        name = "leap day"
+        date = "02-29"
+        [[holiday]]
+        name = "once"
+        date = "2026-03-18"
+        [[holiday]]
+        name = "for a while"
+        date = "06-01"
+        from = 2026
+        until = 2027
+        [[holiday]]
+        name = "Easter Monday"
+        easter = 1
+        law = "none"
+        "#,
+    ));
+    let names = |year| calendar.holidays_of_year(year).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+    assert_eq!(calendar.holiday_on(date(2027, 1, 4)), Some("carried over the year"));
+    assert_eq!(
+        names(2026),
+        ["carried over the year", "once", "Easter Monday", "for a while"],
+        "31 December 2025 is kept on 5 January"
+    );
+    assert_eq!(calendar.holiday_on(date(2028, 2, 29)), Some("leap day"));
+    assert_eq!(calendar.holiday_on(date(2027, 3, 18)), None);
+    assert_eq!(calendar.holiday_on(date(2028, 6, 1)), None);
+    // The earliest and the latest Easter that there can be.
+    assert_eq!(calendar.holiday_on(date(1818, 3, 23)), Some("Easter Monday"));
+    assert_eq!(calendar.holiday_on(date(2038, 4, 26)), Some("Easter Monday"));
+}
+
+#[test]
+fn wrong_holidays_are_told_all() {
+    let (none, problems) = calendar(
+        "zone = \"UTC\"\nhours = { mon = [\"08:00-18:00\"] }",
+        r#"
+        [[holiday]]
+        name = "a"
+        date = "13-01"
+        [[holiday]]
+        name = "b"
+        easter = 300
+        [[holiday]]
+        name = "c"
+        [[holiday]]
+        name = "d"
+        date = "01-01"
+        from = 2030
+        until = 2020
+        [[holiday]]
+        name = "e"
+        date = "2026-01-01"
+        until = 2030
+        [[holiday]]
+        date = "01-02"
+        [[holiday]]
+        name = "g"
+        date = "01-02"
+        move = "monday"
+        from = 26000
+        "#,
+    );
+    assert!(none.is_none());
+    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "missing field `name`",
+            "unknown variant `monday`",
+            "`13-01` is no date",
+            "300 days from Easter is in another year",
+            "holiday `c` falls on either a `date` or a day from `easter`",
+            "holiday `d` ends before it begins",
+            "holiday `e` happens once and cannot have `from` or `until`",
+            "26000 is no year",
+        ]
+    );
+    assert!(problems.iter().all(|problem| problem.source.name.ends_with("own.toml")));
+    assert!(problems.iter().all(|problem| problem.span.is_some()));
+}
+
+#[test]
+fn listed_holidays_that_end_are_warned_of() {
+    let (calendar, problems) = calendar(
+        "zone = \"UTC\"\nhours = { mon = [\"08:00-18:00\"] }",
+        "[[holiday]]\nname = \"a\"\ndate = \"2026-12-25\"\n[[holiday]]\nname = \"b\"\ndate = \"02-29\"\nuntil = 2030\n",
+    );
+    assert!(calendar.is_some());
+    let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
+    assert_eq!(problem.severity, Severity::Warning);
+    assert!(problem.message.starts_with("no holiday is known after 2028-02-29"), "{}", problem.message);
+}
+
+#[test]
+fn holidays_that_close_every_business_day_are_refused() {
+    let every_monday: String = (-79..250)
+        .map(|days| format!("[[holiday]]\nname = \"x\"\neaster = {days}\nmove = \"next-monday\"\n"))
+        .collect();
+    let new_year: String = (1..=31)
+        .flat_map(|day| ["01", "03", "12", "11"].map(|month| format!("{month}-{day:02}")))
+        .filter(|date| date != "11-31")
+        .map(|date| format!("[[holiday]]\nname = \"y\"\ndate = \"{date}\"\n"))
+        .collect();
+    let (none, problems) =
+        calendar("zone = \"UTC\"\nhours = { mon = [\"08:00-18:00\"] }", &(every_monday + &new_year));
+    assert!(none.is_none());
+    assert!(problems[0].message.starts_with("every business day of "), "{problems:#?}");
+}
