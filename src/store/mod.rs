@@ -139,6 +139,21 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// How often a daemon was started on this database (I18).
+    pub fn starts(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'starts'";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    /// Notes how often.
+    pub fn set_starts(&self, count: i64) -> Result<()> {
+        self.connection.execute(
+            "INSERT INTO meta (key, value) VALUES ('starts', ?1) ON CONFLICT DO UPDATE SET value = ?1",
+            [count.to_string()],
+        )?;
+        Ok(())
+    }
+
     /// Ends an alert, if it stands.
     pub fn alert_ends(&self, at: Timestamp, kind: &str, subject: &str) -> Result<()> {
         self.connection
