@@ -1,11 +1,22 @@
 //! Plan × impact → [`Promise`]: what the manual promises, as an instant (I10).
 
+mod calendar;
+mod file;
+mod holidays;
+mod levels;
+mod read;
+#[cfg(test)]
+mod tests;
+mod week;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::problem::{Problem, Source};
+pub use self::calendar::{Calendar, Segment};
+pub use self::week::{Interval, WallTime};
+use crate::problem::{Problem, Severity, Source};
 use crate::ticket::{Bilingual, Impact, PlanId};
 
 /// The files that plans and the calendar are made of.
@@ -116,28 +127,10 @@ pub struct Promise {
     pub due_by: Timestamp,
 }
 
-/// Business hours, exceptions and holidays in one zone.
-#[derive(Debug, Clone)]
-pub struct Calendar {}
-
-/// A stretch of time on the way from `received` to `due_by`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
-    /// Its start.
-    pub from: Timestamp,
-    /// Its end.
-    pub to: Timestamp,
-    /// How much of it counts: all of it or nothing.
-    pub counted: SignedDuration,
-    /// Why: `business hours`, `closed`, `holiday: Año Nuevo`, `exception`, `around the clock`.
-    pub why: String,
-}
-
 impl Plans {
     /// Reads `plans.toml`. Every problem is added; `None` when one is an error.
     pub fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<Self> {
-        let _ = (files, problems);
-        None
+        unless_refused(problems, |problems| levels::compile(files, problems))
     }
 
     /// The plan of that id.
@@ -164,31 +157,37 @@ impl Plan {
     }
 }
 
-impl Calendar {
-    /// Reads `calendar.toml` and its holiday files. Every problem is added; `None` when one is an error.
-    pub fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<Self> {
-        let _ = (files, problems);
-        None
+impl Promise {
+    /// Whether an answer at `at` keeps it: at `due_by` or before; strictly before for a "menos de" window.
+    pub fn met_by(&self, at: Timestamp) -> bool {
+        if self.window.strict { at < self.due_by } else { at <= self.due_by }
     }
 
-    /// The promise of a window for a mail that arrived at `received`: pure, monotone in `received` (I10).
-    pub fn promise(&self, plan: &Plan, impact: Impact, received: Timestamp) -> Promise {
-        let window = plan.window(impact);
-        let due_by = received;
-        Promise {
-            plan: plan.id.clone(),
-            impact,
-            window,
-            received,
-            clock_starts: received,
-            expected_from: None,
-            due_by,
+    /// Whether it is too late to keep it.
+    pub fn is_past(&self, now: Timestamp) -> bool {
+        !self.met_by(now)
+    }
+}
+
+/// What `compile` makes, unless it adds an error. An error around another one only follows from it, and is dropped.
+fn unless_refused<T>(
+    problems: &mut Vec<Problem>,
+    compile: impl FnOnce(&mut Vec<Problem>) -> Option<T>,
+) -> Option<T> {
+    let mut added = Vec::new();
+    let made = compile(&mut added);
+    let refused = added.iter().any(|problem| problem.severity == Severity::Error);
+    let around = |outer: &Problem, inner: &Problem| match (&outer.span, &inner.span) {
+        (Some(outer_span), Some(inner_span)) => {
+            Arc::ptr_eq(&outer.source, &inner.source)
+                && outer_span != inner_span
+                && outer_span.start <= inner_span.start
+                && inner_span.end <= outer_span.end
         }
-    }
-
-    /// The way from `received` to `due_by`, segment by segment.
-    pub fn segments(&self, promise: &Promise) -> Vec<Segment> {
-        let _ = promise;
-        Vec::new()
-    }
+        _ => false,
+    };
+    let causes = added.clone();
+    added.retain(|problem| !causes.iter().any(|cause| around(problem, cause)));
+    problems.append(&mut added);
+    made.filter(|_| !refused)
 }

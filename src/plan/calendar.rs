@@ -1,0 +1,396 @@
+//! Business time: which instants are business hours, and when so many of them have passed.
+
+use std::collections::BTreeMap;
+use std::iter;
+use std::sync::Arc;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+use super::file::{CalendarFile, DayList};
+use super::holidays::{self, Holiday};
+use super::read::{Layer, Placed, missing, topmost};
+use super::week::{Interval, WallTime};
+use super::{Clock, Plan, PlanFiles, Promise};
+use crate::problem::{Problem, Source};
+use crate::ticket::Impact;
+
+/// Business hours, exceptions and holidays in one zone.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    zone: TimeZone,
+    /// Monday first; each day's sorted and disjoint.
+    hours: [Vec<Interval>; 7],
+    exceptions: BTreeMap<Date, Vec<Interval>>,
+    holidays: Vec<Holiday>,
+}
+
+/// A stretch of time on the way from `received` to `due_by`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Its start.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// How much of it counts: all of it or nothing.
+    pub counted: SignedDuration,
+    /// Why: `business hours`, `closed`, `holiday: Año Nuevo`, `exception`, `around the clock`.
+    pub why: String,
+}
+
+/// One date of the calendar: when it is open, and what closes it otherwise.
+#[derive(Debug, Clone, Copy)]
+enum Day<'a> {
+    Ordinary(&'a [Interval]),
+    Holiday(&'a str),
+    Exception(&'a [Interval]),
+}
+
+impl<'a> Day<'a> {
+    fn hours(self) -> &'a [Interval] {
+        match self {
+            Self::Ordinary(hours) | Self::Exception(hours) => hours,
+            Self::Holiday(_) => &[],
+        }
+    }
+
+    fn why(self, open: bool) -> String {
+        match self {
+            Self::Ordinary(_) if open => "business hours".to_owned(),
+            Self::Ordinary(_) => "closed".to_owned(),
+            Self::Holiday(name) => format!("holiday: {name}"),
+            Self::Exception(_) => "exception".to_owned(),
+        }
+    }
+}
+
+impl Calendar {
+    /// Reads `calendar.toml` and its holiday files. Every problem is added; `None` when one is an error.
+    pub fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<Self> {
+        super::unless_refused(problems, |problems| compile(files, problems))
+    }
+
+    /// The promise of a window for a mail that arrived at `received`: pure, monotone in `received` (I10).
+    pub fn promise(&self, plan: &Plan, impact: Impact, received: Timestamp) -> Promise {
+        let window = plan.window(impact);
+        let after = |counted| match window.clock {
+            Clock::Always => received.checked_add(counted).unwrap_or(Timestamp::MAX),
+            Clock::Business => self.after(received, counted),
+        };
+        Promise {
+            plan: plan.id.clone(),
+            impact,
+            window,
+            received,
+            clock_starts: after(SignedDuration::ZERO),
+            expected_from: window.from.map(after),
+            due_by: after(window.upto),
+        }
+    }
+
+    /// The way from `received` to `due_by`, segment by segment, without a gap between them.
+    pub fn segments(&self, promise: &Promise) -> Vec<Segment> {
+        let (received, due_by) = (promise.received, promise.due_by);
+        let mut segments: Vec<Segment> = Vec::new();
+        let mut append = |from: Timestamp, to: Timestamp, open: bool, why: String| {
+            let (from, to) = (from.max(received), to.min(due_by));
+            let counted = if open { from.duration_until(to) } else { SignedDuration::ZERO };
+            match segments.last_mut() {
+                _ if from >= to => {}
+                // A night is one stretch, not two of different dates.
+                Some(last) if last.why == why && last.counted.is_zero() != open => {
+                    last.to = to;
+                    last.counted += counted;
+                }
+                _ => segments.push(Segment { from, to, counted, why }),
+            }
+        };
+        if promise.window.clock == Clock::Always {
+            append(received, due_by, true, "around the clock".to_owned());
+            return segments;
+        }
+        for date in self.dates_from(received) {
+            let mut reached = self.instant(WallTime::MIDNIGHT.on(date));
+            if reached >= due_by {
+                break;
+            }
+            let day = self.day(date);
+            for interval in day.hours() {
+                let (opens, closes) = self.instants(date, interval);
+                append(reached, opens, false, day.why(false));
+                append(opens, closes, true, day.why(true));
+                reached = closes;
+            }
+            append(reached, self.instant(WallTime::END_OF_DAY.on(date)), false, day.why(false));
+        }
+        segments
+    }
+
+    /// Whether an instant is within business hours; closing time is not.
+    pub fn is_open_at(&self, at: Timestamp) -> bool {
+        // The next date too: where clocks go back over midnight, it begins before this one is over.
+        self.dates_from(at).take(2).any(|date| {
+            self.day(date).hours().iter().any(|interval| {
+                let (opens, closes) = self.instants(date, interval);
+                (opens..closes).contains(&at)
+            })
+        })
+    }
+
+    /// The name of the holiday that closes a date; `None` where an exception takes its place. Of two on one date, the
+    /// first of the file.
+    pub fn holiday_on(&self, date: Date) -> Option<&str> {
+        match self.day(date) {
+            Day::Holiday(name) => Some(name),
+            Day::Ordinary(_) | Day::Exception(_) => None,
+        }
+    }
+
+    /// Every holiday kept in a year, by date, those that an exception opens included.
+    pub fn holidays_of_year(&self, year: i16) -> Vec<(Date, &str)> {
+        let mut kept: Vec<(Date, &str)> = self
+            .holidays
+            .iter()
+            .flat_map(|holiday| {
+                let dates = [year.checked_sub(1), Some(year)].into_iter().flatten();
+                dates.filter_map(|year| holiday.kept_in(year)).map(|date| (date, holiday.name.as_str()))
+            })
+            .filter(|(date, _)| date.year() == year)
+            .collect();
+        kept.sort_by_key(|(date, _)| *date); // stable: two on one date stay in the order of the file
+        kept
+    }
+
+    /// The exceptions: dates whose hours replace the weekday's and the holiday's. No interval: closed.
+    pub fn exceptions(&self) -> &BTreeMap<Date, Vec<Interval>> {
+        &self.exceptions
+    }
+
+    /// The opening hours of an ordinary week, Monday first, each day's sorted and disjoint.
+    pub fn hours(&self) -> &[Vec<Interval>; 7] {
+        &self.hours
+    }
+
+    /// The opening hours of a date, exceptions and holidays considered.
+    pub fn hours_on(&self, date: Date) -> &[Interval] {
+        self.day(date).hours()
+    }
+
+    /// The zone that the hours are in.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// An instant as the calendar's clocks show it.
+    pub fn to_local(&self, at: Timestamp) -> Zoned {
+        at.to_zoned(self.zone.clone())
+    }
+
+    /// The instant at which so much business time has passed since `start`: at closing time when it lands there. Nothing
+    /// passes at the next opening. The end of time when the calendar never has so much.
+    fn after(&self, start: Timestamp, counted: SignedDuration) -> Timestamp {
+        let mut left = counted;
+        for date in self.dates_from(start) {
+            for interval in self.day(date).hours() {
+                let (opens, closes) = self.instants(date, interval);
+                let opens = opens.max(start);
+                if opens >= closes {
+                    continue;
+                }
+                let open = opens.duration_until(closes);
+                if left <= open {
+                    return opens.checked_add(left).unwrap_or(closes);
+                }
+                left -= open;
+            }
+        }
+        Timestamp::MAX
+    }
+
+    /// The date that an instant falls on, and every later one. What was open on earlier dates is over by then.
+    fn dates_from(&self, start: Timestamp) -> impl Iterator<Item = Date> + use<> {
+        iter::successors(Some(self.zone.to_datetime(start).date()), |date| date.tomorrow().ok())
+    }
+
+    fn day(&self, date: Date) -> Day<'_> {
+        if let Some(hours) = self.exceptions.get(&date) {
+            return Day::Exception(hours);
+        }
+        if let Some(holiday) = self.holidays.iter().find(|holiday| holiday.falls_on(date)) {
+            return Day::Holiday(&holiday.name);
+        }
+        let weekday = usize::from(date.weekday().to_monday_zero_offset().unsigned_abs());
+        Day::Ordinary(self.hours.get(weekday).map_or(&[], Vec::as_slice))
+    }
+
+    fn instants(&self, date: Date, interval: &Interval) -> (Timestamp, Timestamp) {
+        (self.instant(interval.opens.on(date)), self.instant(interval.closes.on(date)))
+    }
+
+    /// The first instant at which the calendar's clocks show a local time or have passed it: never decreasing in `local`,
+    /// so that no hour is counted twice. jiff's own answer within a gap lies as far behind it as the local time lies in it.
+    fn instant(&self, local: DateTime) -> Timestamp {
+        let instant = match self.zone.to_ambiguous_timestamp(local).offset() {
+            AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => {
+                offset.to_timestamp(local)
+            }
+            AmbiguousOffset::Gap { after, .. } => after.to_timestamp(local).map(|before_gap| {
+                self.zone.following(before_gap).next().map_or(before_gap, |transition| transition.timestamp())
+            }),
+        };
+        instant.unwrap_or(if local.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
+    }
+}
+
+fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<Calendar> {
+    let layers: Vec<Layer<CalendarFile>> = files
+        .local_calendar
+        .iter()
+        .chain([&files.calendar])
+        .map(|source| Layer::read(source, problems))
+        .collect();
+    let zone = zone(&layers, problems);
+    let hours = hours(&layers, problems);
+    let exceptions = exceptions(&layers, problems);
+    let holidays = named_holidays(&layers, &files.holidays, problems);
+    let calendar = Calendar { zone: zone?, hours: hours?, exceptions, holidays };
+    warn_of_doubts(&layers, &calendar, problems);
+    Some(calendar)
+}
+
+fn zone(layers: &[Layer<CalendarFile>], problems: &mut Vec<Problem>) -> Option<TimeZone> {
+    let Some(zone) = topmost(layers, |file| file.zone.as_ref()) else {
+        problems.extend(missing(layers, "no `zone` says where the hours are", "zone = \"America/Bogota\""));
+        return None;
+    };
+    // The bundled database: the host's may be old or missing, and never counts (I10).
+    let found = TimeZoneDatabase::bundled().get(zone.value).ok();
+    if found.is_none() {
+        problems.push(zone.error(
+            format!("there is no time zone `{}`", zone.value),
+            "write its IANA name, such as \"America/Bogota\" or \"Europe/Madrid\"",
+        ));
+    }
+    found
+}
+
+fn hours(layers: &[Layer<CalendarFile>], problems: &mut Vec<Problem>) -> Option<[Vec<Interval>; 7]> {
+    let Some((layer, written)) =
+        layers.iter().find_map(|layer| layer.file.hours.as_ref().map(|hours| (layer, hours)))
+    else {
+        problems.extend(missing(
+            layers,
+            "no `[hours]` say when business is open",
+            "[hours]\nmon = [\"08:00-18:00\"]",
+        ));
+        return None;
+    };
+    let already = problems.len();
+    let week = written.get_ref().week().map(|day| day_hours(layer, day, problems));
+    if problems.len() == already && layer.whole && week.iter().all(Vec::is_empty) {
+        problems.push(layer.place(written).error(
+            "no day of the week has business hours: a promise in business hours could never be kept",
+            "mon = [\"08:00-18:00\"]",
+        ));
+    }
+    Some(week)
+}
+
+fn day_hours(layer: &Layer<CalendarFile>, day: &DayList, problems: &mut Vec<Problem>) -> Vec<Interval> {
+    let mut placed: Vec<(Interval, Placed<'_, String>)> = Vec::new();
+    for text in day.iter().map(|text| layer.place(text)) {
+        match Interval::parse(text.value) {
+            Ok(interval) => placed.push((interval, text)),
+            Err(bad) => problems.push(text.error(bad.message(text.value), bad.hint())),
+        }
+    }
+    placed.sort_by_key(|(interval, _)| *interval);
+    for ((earlier, _), (later, text)) in placed.iter().zip(placed.iter().skip(1)) {
+        if later.opens < earlier.closes {
+            problems.push(text.error(
+                format!("`{}` overlaps `{earlier}`", text.value),
+                "write one interval that spans both",
+            ));
+        }
+    }
+    placed.into_iter().map(|(interval, _)| interval).collect()
+}
+
+fn exceptions(layers: &[Layer<CalendarFile>], problems: &mut Vec<Problem>) -> BTreeMap<Date, Vec<Interval>> {
+    let mut exceptions = BTreeMap::new();
+    for layer in layers.iter().rev() {
+        for (key, day) in &layer.file.exceptions {
+            let key = layer.place(key);
+            let hours = day_hours(layer, day, problems);
+            match holidays::exact_date(key.value) {
+                Some(date) => _ = exceptions.insert(date, hours),
+                None => problems.push(key.error(
+                    format!("`{}` is no date", key.value),
+                    "write \"YYYY-MM-DD\"; what recurs every year is a holiday",
+                )),
+            }
+        }
+    }
+    exceptions
+}
+
+fn named_holidays(
+    layers: &[Layer<CalendarFile>],
+    files: &[Arc<Source>],
+    problems: &mut Vec<Problem>,
+) -> Vec<Holiday> {
+    let base_name = |path: &'_ str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let Some(names) = topmost(layers, |file| file.holidays.as_ref()) else { return Vec::new() };
+    let mut holidays = Vec::new();
+    for name in names.value.iter().map(|name| names.part(name)) {
+        match files.iter().find(|file| base_name(&file.name) == *name.value) {
+            Some(file) => holidays.extend(holidays::compile(&Layer::read(file, problems), problems)),
+            None => {
+                let known: Vec<String> = files.iter().map(|file| base_name(&file.name)).collect();
+                problems.push(name.error(
+                    format!("there is no holiday file `{}`", name.value),
+                    format!("the files are {}; others go beside calendar.toml", known.join(", ")),
+                ));
+            }
+        }
+    }
+    holidays
+}
+
+/// What the file does not get wrong, but an operator should know.
+fn warn_of_doubts(layers: &[Layer<CalendarFile>], calendar: &Calendar, problems: &mut Vec<Problem>) {
+    let confirmed = topmost(layers, |file| file.confirmed.as_ref()).is_some_and(|it| *it.value);
+    if let Some(hours) = topmost(layers, |file| file.hours.as_ref()).filter(|_| !confirmed) {
+        problems.push(hours.warning(
+            "these business hours are a guess: the manual never says which hours are \"hábiles\"",
+            "write the real ones in a local calendar.toml, with `confirmed = true`",
+        ));
+    }
+    let Some(names) = topmost(layers, |file| file.holidays.as_ref()) else { return };
+    // The weekdays of the years come round every 28 years.
+    let closed_year = (2024..2052).find(|year| !calendar.opens_in(*year));
+    if let Some(year) = closed_year.filter(|_| calendar.hours.iter().any(|day| !day.is_empty())) {
+        problems.push(names.error(
+            format!("every business day of {year} is a holiday"),
+            "a promise in business hours could never be kept: correct the holidays or the hours",
+        ));
+    }
+    let ends: Option<Vec<Date>> = calendar.holidays.iter().map(Holiday::last).collect();
+    if let Some(last) = ends.and_then(|dates| dates.into_iter().max()) {
+        problems.push(names.warning(
+            format!("no holiday is known after {last}: later ones would count as business days"),
+            "add the coming years, or rules for every year (date = \"MM-DD\", easter = …)",
+        ));
+    }
+}
+
+impl Calendar {
+    /// Whether a year has any business hours.
+    fn opens_in(&self, year: i16) -> bool {
+        let first = Date::new(year, 1, 1).ok();
+        iter::successors(first, |date| date.tomorrow().ok())
+            .take_while(|date| date.year() == year)
+            .any(|date| !self.day(date).hours().is_empty())
+    }
+}
