@@ -2,7 +2,8 @@
 
 use super::header::{self, HeaderText, MessageId};
 use super::mime;
-use super::template::{Format, Holiday, Templates, Variables};
+use super::template::{Format, Templates};
+use super::variables::{Holiday, Variables};
 use super::{Composed, Reply, words};
 use crate::plan::{Availability, Calendar, Clock, Promise};
 use crate::site::Site;
@@ -79,14 +80,18 @@ fn variables(reply: &Reply<'_>, site: &Site) -> Variables {
         out_of_hours: in_hours && promise.clock_starts > promise.received,
         clock_starts: words::moment(&local(promise.clock_starts), language),
         holidays: if in_hours { holidays(calendar, promise, language) } else { Vec::new() },
-        always_by: words::list(&channels.always, language),
-        business_by: (!channels.business.is_empty()).then(|| words::list(&channels.business, language)),
+        always_by: some_list(&channels.always, language),
+        business_by: some_list(&channels.business, language),
         around_the_clock: Impact::ALL.into_iter().all(|impact| plan.window(impact).clock == Clock::Always),
         phone: channels.phone,
         phone_with_case: channels.phone_with_case,
         chat: channels.chat,
         remote: plan.channels.remote.is_some(),
     }
+}
+
+fn some_list(items: &[String], language: Language) -> Option<String> {
+    (!items.is_empty()).then(|| words::list(items, language))
 }
 
 /// The channels of a plan in words, without those that `[support]` leaves unset.

@@ -4,6 +4,7 @@ mod compose;
 pub mod header;
 mod mime;
 mod template;
+mod variables;
 pub mod words;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::rules::Case;
 use crate::ticket::{Impact, Language};
 
 pub use self::compose::compose;
-pub use self::template::{Templates, Variables};
+pub use self::template::Templates;
 
 /// Which acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

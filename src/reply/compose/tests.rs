@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use mail_parser::{HeaderValue, MessageParser, PartType};
+use proptest::prelude::*;
 
 use super::*;
 use crate::mail::Address;
@@ -394,6 +395,26 @@ fn each_level_names_its_own_channels() {
 }
 
 #[test]
+fn a_plan_served_in_business_hours_only_says_so() {
+    let mut desk = Desk::new();
+    let Some(plan) = desk.plans.plans.iter_mut().find(|plan| plan.id.as_str() == "n2") else { panic!() };
+    plan.channels.ticket = None;
+    plan.channels.email = Some(Availability::Business);
+    says(
+        &desk.compose(&Asked::new(Language::Es, "n2", Impact::High)).text,
+        &[
+            "Su nivel se atiende por correo, por chat (chat.mihost.example) y por teléfono (+57 601 555 0100) en horario hábil. Si",
+        ],
+    );
+    says(
+        &desk.compose(&Asked::new(Language::En, "n2", Impact::High)).text,
+        &[
+            "Your level is served by e-mail, chat (chat.mihost.example) and phone (+57 601 555 0100) during business hours. If",
+        ],
+    );
+}
+
+#[test]
 fn what_the_site_has_not_is_left_out() {
     let mut desk = Desk::new();
     desk.site.channels = site::Channels::default();
@@ -653,4 +674,32 @@ fn a_text_that_fails_after_all_still_says_number_and_promise() {
         "Recibimos su mensaje: caso ACU-4512. Le respondemos entre 3 y 5 horas\nhábiles.\n"
     );
     assert!(composed.html.contains("caso ACU-4512"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn whatever_they_write_ours_is_one_well_formed_mail_to_one_address(
+        subject: String, name: String, local in "[!-;=?-~]{1,64}", id: String,
+        references in proptest::collection::vec("\\PC{0,30}@?[!-~]{0,250}", 0..40),
+    ) {
+        static DESK: std::sync::LazyLock<Desk> = std::sync::LazyLock::new(Desk::new);
+        let composed = DESK.compose(&Asked {
+            subject: &subject,
+            customer_name: Some(&name),
+            to: address(&name, &format!("{local}@ejemplo.example")),
+            in_reply_to: Some(&id),
+            references,
+            ..Asked::new(Language::Es, "n1", Impact::Medium)
+        });
+        let mail = MessageParser::new().parse(&composed.bytes).unwrap();
+        prop_assert_eq!(mail.parts.len(), 3);
+        let optional = ["In-Reply-To", "References"].iter().filter(|name| mail.header(**name).is_some()).count();
+        prop_assert_eq!(mail.headers().len(), 12 + optional);
+        prop_assert_eq!(mail.to().unwrap().iter().count(), 1);
+        prop_assert_eq!(mail.subject(), Some(composed.subject.as_str()));
+        let raw = String::from_utf8(composed.bytes.clone()).unwrap();
+        prop_assert!(raw.is_ascii());
+        prop_assert!(raw.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));
+    }
 }

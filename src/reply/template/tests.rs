@@ -18,7 +18,11 @@ fn only_problem(name: &str, text: &str) -> (String, String, Problem) {
     assert_eq!(problems.len(), 1, "{problems:#?}");
     let problem = problems.pop().unwrap();
     assert_eq!(problem.source.name, format!("/etc/acuse/rules/replies/{name}"));
-    let span = problem.span.clone().map(|span| problem.source.text.get(span).unwrap().to_owned()).unwrap_or_default();
+    let span = problem
+        .span
+        .clone()
+        .map(|span| problem.source.text.get(span).unwrap().to_owned())
+        .unwrap_or_default();
     (problem.message.clone(), span, problem)
 }
 
@@ -59,6 +63,16 @@ fn syntax_unknown_filters_and_missing_includes_are_refused_where_they_stand() {
 }
 
 #[test]
+fn what_a_text_names_itself_is_known_to_it() {
+    let text = "{% extends \"es/_frame.txt\" %}{% macro loud(word) %}{{ word|upper }}{% endmacro %}\
+        {% block opening %}{% set n = number %}{{ loud(n) }}{% for h in holidays %}{{ h.day }}\
+        {% if not loop.last %}, {% endif %}{% endfor %}{% endblock %}\
+        {% block closing %}{{ super() }}{% endblock %}";
+    let mut problems = Vec::new();
+    assert!(Templates::compile(&with(&[("es/ack.txt", text)]), &mut problems).is_some(), "{problems:#?}");
+}
+
+#[test]
 fn a_text_that_never_ends_is_refused() {
     let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{{ number }}{% endfor %}{% endfor %}";
     let (message, _, _) = only_problem("en/ack.txt", endless);
@@ -87,6 +101,24 @@ fn a_missing_file_and_a_misspelt_one_are_told() {
     problems.clear();
     assert!(Templates::compile(&[], &mut problems).is_none());
     assert_eq!(problems.len(), 20);
+}
+
+#[test]
+fn a_text_that_may_leave_the_number_out_is_worth_a_look() {
+    let text = "{% if customer_name %}{{ number }}{% endif %}";
+    let mut problems = Vec::new();
+    assert!(Templates::compile(&with(&[("es/late.txt", text)]), &mut problems).is_some());
+    let [problem] = &problems[..] else { panic!("{problems:#?}") };
+    assert_eq!(problem.severity, Severity::Warning);
+    assert_eq!(problem.message, "this text does not always say the case number");
+}
+
+#[test]
+fn a_fault_in_a_shared_part_is_told_of_that_part_and_once() {
+    let text = "{% block opening %}{% endblock %}{{ number }}\n{{ plan|nowhere }}";
+    let (message, _, problem) = only_problem("es/_frame.txt", text);
+    assert!(message.contains("nowhere"), "{message}");
+    assert_eq!(problem.span.unwrap().start, text.find('|').unwrap());
 }
 
 #[test]
