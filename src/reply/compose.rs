@@ -47,7 +47,8 @@ fn write_headers(reply: &Reply<'_>, site: &Site, subject: &HeaderText, out: &mut
     header::write_ids("In-Reply-To", parent.as_slice(), out);
     header::write_ids("References", &header::thread(reply.references, parent.as_ref()), out);
     header::write_field("Auto-Submitted", "auto-replied", out); // RFC 3834 §3.1.7
-    header::write_field("X-Auto-Response-Suppress", "OOF, AutoReply, RN, NRN", out); // MS-OXCMAIL 2.1.3.2.20: a bounce is welcome
+    // MS-OXCMAIL §2.1.3.2.20. Not `All`: a delivery report is welcome.
+    header::write_field("X-Auto-Response-Suppress", "OOF, AutoReply, RN, NRN", out);
     header::write_field("Precedence", "bulk", out); // RFC 3834 §3.1.8: for responders that know nothing else
     header::write_field("X-Acuse-Loop", reply.loop_token, out);
     header::write_field("Content-Language", reply.language.as_str(), out);

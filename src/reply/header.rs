@@ -173,14 +173,8 @@ fn regex(pattern: &str) -> Regex {
 
 /// One line: white space folded into single spaces, invisible and direction-changing characters dropped.
 pub fn clean(text: &str) -> String {
-    let visible: String = text
-        .chars()
-        .filter_map(|c| match c {
-            _ if c.is_whitespace() => Some(' '),
-            _ if c.is_control() || is_invisible(c) => None,
-            _ => Some(c),
-        })
-        .collect();
+    let visible: String =
+        text.chars().filter(|c| c.is_whitespace() || !(c.is_control() || is_invisible(*c))).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
