@@ -1,5 +1,12 @@
 //! Ticket + promise → the RFC 5322 bytes of an acknowledgement.
 
+mod compose;
+pub mod header;
+mod mime;
+mod template;
+mod variables;
+pub mod words;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -7,10 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::mail::Address;
 use crate::plan::{Calendar, Plan, Promise};
-use crate::problem::{Problem, Source};
+use crate::problem::Source;
 use crate::rules::Case;
-use crate::site::Site;
 use crate::ticket::{Impact, Language};
+
+pub use self::compose::compose;
+pub use self::template::Templates;
 
 /// Which acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,19 +50,6 @@ impl ReplyKind {
             Self::Raised => "raised",
             Self::Reopened => "reopened",
         }
-    }
-}
-
-/// The compiled texts of `replies/{es,en}/{kind}.{txt,html}`.
-#[derive(Debug)]
-pub struct Templates {}
-
-impl Templates {
-    /// Compiles the files, named `es/ack.txt` and so on in their `Source`s' last two path parts. A missing file, an
-    /// unknown variable or a syntax error is a problem; `None` when one is an error.
-    pub fn compile(files: &[Arc<Source>], problems: &mut Vec<Problem>) -> Option<Self> {
-        let _ = (files, problems);
-        None
     }
 }
 
@@ -113,14 +109,39 @@ pub struct Composed {
     pub bytes: Vec<u8>,
 }
 
-/// Writes an acknowledgement. Total: the templates were tried with every kind when they were compiled; what fails all
-/// the same falls back to a plain sentence with the number and the promise.
-pub fn compose(reply: &Reply<'_>, site: &Site, templates: &Templates) -> Composed {
-    let _ = (site, templates);
-    Composed {
-        subject: reply.subject.to_owned(),
-        text: String::new(),
-        html: String::new(),
-        bytes: Vec::new(),
+/// The shipped texts, named `rules/replies/es/ack.txt` and so on, their shared `_frame`s included.
+pub fn shipped() -> impl Iterator<Item = Arc<Source>> {
+    macro_rules! texts {
+        ($($name:literal),* $(,)?) => {
+            [$((concat!("rules/replies/", $name), include_str!(concat!("../../rules/replies/", $name)))),*]
+        };
     }
+    texts![
+        "es/_frame.txt",
+        "es/ack.txt",
+        "es/late.txt",
+        "es/raised.txt",
+        "es/reopened.txt",
+        "es/unclassified.txt",
+        "es/_frame.html",
+        "es/ack.html",
+        "es/late.html",
+        "es/raised.html",
+        "es/reopened.html",
+        "es/unclassified.html",
+        "en/_frame.txt",
+        "en/ack.txt",
+        "en/late.txt",
+        "en/raised.txt",
+        "en/reopened.txt",
+        "en/unclassified.txt",
+        "en/_frame.html",
+        "en/ack.html",
+        "en/late.html",
+        "en/raised.html",
+        "en/reopened.html",
+        "en/unclassified.html",
+    ]
+    .into_iter()
+    .map(|(name, text)| Arc::new(Source { name: name.to_owned(), text: text.to_owned() }))
 }

@@ -1,0 +1,233 @@
+//! The reply texts: compiled once, every name in them checked, every one tried before it is ever sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+
+use super::ReplyKind;
+use super::variables::Variables;
+use crate::problem::{Problem, Severity, Source};
+use crate::ticket::Language;
+
+/// Steps that one text may take; ours take some three hundred.
+const FUEL: u64 = 20_000;
+
+/// The two parts of an acknowledgement, by the suffix of their file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// `.txt`
+    Text,
+    /// `.html`: every variable is escaped.
+    Html,
+}
+
+impl Format {
+    const ALL: [Self; 2] = [Self::Text, Self::Html];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Html => "html",
+        }
+    }
+}
+
+/// The compiled texts of `replies/{es,en}/{kind}.{txt,html}`.
+#[derive(Debug)]
+pub struct Templates {
+    texts: Environment<'static>,
+}
+
+impl Templates {
+    /// Compiles the files, named `es/ack.txt` and so on in their `Source`s' last two path parts; those that begin
+    /// with `_` are for others to include or extend. Of two files of one name the later stands. A missing file, an
+    /// unknown variable or a syntax error is a problem; `None` when one is an error.
+    pub fn compile(files: &[Arc<Source>], problems: &mut Vec<Problem>) -> Option<Self> {
+        let mut texts = Environment::new();
+        texts.set_undefined_behavior(UndefinedBehavior::Strict);
+        texts.set_fuel(Some(FUEL));
+        texts.set_debug(true); // errors know their place in the file
+        let sources: BTreeMap<&str, &Arc<Source>> =
+            files.iter().map(|file| (key(&file.name), file)).collect();
+
+        let mut found: Vec<Problem> = Vec::new();
+        for (key, source) in &sources {
+            if let Err(error) = texts.add_template_owned((*key).to_owned(), source.text.clone()) {
+                found.push(located(&error, source));
+            }
+        }
+        found.extend(missing_files(files, &sources));
+        found.extend(stray_files(&sources));
+        found.extend(unknown_names(&texts, &sources));
+        let templates = Self { texts };
+        if !found.iter().any(|problem| problem.severity == Severity::Error) {
+            found.extend(templates.try_all(&sources));
+        }
+        let usable = !found.iter().any(|problem| problem.severity == Severity::Error);
+        problems.append(&mut found);
+        usable.then_some(templates)
+    }
+
+    /// Fills a text in.
+    ///
+    /// # Errors
+    /// What a text does with its variables may fail even after it was tried: nothing is promised beyond [`FUEL`].
+    pub(super) fn render(
+        &self,
+        kind: ReplyKind,
+        language: Language,
+        format: Format,
+        variables: &Variables,
+    ) -> Result<String, minijinja::Error> {
+        self.texts.get_template(&file_name(kind, language, format))?.render(Serde(variables))
+    }
+
+    /// Renders every text with every shape of variables; one problem per place and message.
+    fn try_all(&self, sources: &BTreeMap<&str, &Arc<Source>>) -> Vec<Problem> {
+        let mut seen = BTreeSet::new();
+        let mut problems = Vec::new();
+        for (kind, language, format) in every_text() {
+            let name = file_name(kind, language, format);
+            let Some(own) = sources.get(name.as_str()) else { continue };
+            for sample in Variables::samples(language) {
+                let problem = match self.render(kind, language, format, &sample) {
+                    Ok(text) if text.contains(&sample.number) => continue,
+                    Ok(_) => Problem {
+                        source: Arc::clone(own),
+                        span: None,
+                        severity: Severity::Warning,
+                        message: "this text does not always say the case number".to_owned(),
+                        hint: Some("customers quote it on the telephone: {{ number }}".to_owned()),
+                    },
+                    // The fault may lie in a part that the text includes.
+                    Err(error) => {
+                        located(&error, error.name().and_then(|name| sources.get(name)).unwrap_or(own))
+                    }
+                };
+                if seen.insert((problem.to_string(), problem.span.clone().map(|span| span.start))) {
+                    problems.push(problem);
+                }
+            }
+        }
+        problems
+    }
+}
+
+fn every_text() -> impl Iterator<Item = (ReplyKind, Language, Format)> {
+    Language::ALL.into_iter().flat_map(|language| {
+        ReplyKind::ALL
+            .into_iter()
+            .flat_map(move |kind| Format::ALL.into_iter().map(move |format| (kind, language, format)))
+    })
+}
+
+/// `es/ack.txt`.
+fn file_name(kind: ReplyKind, language: Language, format: Format) -> String {
+    format!("{}/{}.{}", language.as_str(), kind.as_str(), format.suffix())
+}
+
+/// The last two parts of a path.
+fn key(path: &str) -> &str {
+    path.rmatch_indices('/').nth(1).and_then(|(slash, _)| path.get(slash + 1..)).unwrap_or(path)
+}
+
+fn missing_files<'a>(
+    files: &'a [Arc<Source>],
+    sources: &'a BTreeMap<&str, &Arc<Source>>,
+) -> impl Iterator<Item = Problem> + 'a {
+    let folder = files.first().and_then(|file| file.name.strip_suffix(key(&file.name))).unwrap_or("replies/");
+    every_text().map(|(kind, language, format)| file_name(kind, language, format)).filter_map(move |name| {
+        (!sources.contains_key(name.as_str())).then(|| Problem {
+            source: Arc::new(Source { name: format!("{folder}{name}"), text: String::new() }),
+            span: None,
+            severity: Severity::Error,
+            message: "this reply text is missing".to_owned(),
+            hint: Some("every reply needs its .txt and its .html in both languages".to_owned()),
+        })
+    })
+}
+
+/// A file that nothing will ever read is most likely a misspelt one.
+fn stray_files<'a>(sources: &'a BTreeMap<&str, &Arc<Source>>) -> impl Iterator<Item = Problem> + 'a {
+    let known: BTreeSet<String> =
+        every_text().map(|(kind, language, format)| file_name(kind, language, format)).collect();
+    sources.iter().filter(move |(key, _)| !known.contains(**key) && !key.contains("/_")).map(|(_, source)| {
+        Problem {
+            source: Arc::clone(source),
+            span: None,
+            severity: Severity::Warning,
+            message: "no reply uses this file".to_owned(),
+            hint: Some(format!(
+                "the replies are {}; a part that they share begins with `_`",
+                ReplyKind::ALL.map(ReplyKind::as_str).join(", ")
+            )),
+        }
+    })
+}
+
+/// Names that no reply has, in whatever branch of the text: trying it would miss those it does not take.
+fn unknown_names(texts: &Environment<'_>, sources: &BTreeMap<&str, &Arc<Source>>) -> Vec<Problem> {
+    let variables = Variables::names();
+    let globals: BTreeSet<&str> = texts.globals().map(|(name, _)| name).collect();
+    let mut problems = Vec::new();
+    for (key, source) in sources {
+        let Ok(template) = texts.get_template(key) else { continue };
+        let used: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+        for name in used {
+            if variables.contains(&name)
+                || globals.contains(name.as_str())
+                || name == "super"
+                || name == "self"
+            {
+                continue;
+            }
+            problems.push(Problem {
+                source: Arc::clone(source),
+                span: word(&source.text, &name),
+                severity: Severity::Error,
+                message: format!("`{name}` is not a variable of the reply texts"),
+                hint: Some(format!(
+                    "the variables are {}",
+                    variables.iter().cloned().collect::<Vec<_>>().join(", ")
+                )),
+            });
+        }
+    }
+    problems
+}
+
+/// Where a name first stands inside `{{ }}` or `{% %}`.
+fn word(text: &str, name: &str) -> Option<Range<usize>> {
+    let part_of_name = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(name).map(|(start, _)| start..start + name.len()).find(|span| {
+        let (before, after) = (text.get(..span.start).unwrap_or(""), text.get(span.end..).unwrap_or(""));
+        let inside = before.rfind('{').is_some_and(|open| !before.get(open..).unwrap_or("").contains('}'));
+        inside && !part_of_name(before.chars().next_back()) && !part_of_name(after.chars().next())
+    })
+}
+
+fn located(error: &minijinja::Error, source: &Arc<Source>) -> Problem {
+    let line = || {
+        let number = error.line()?;
+        let start: usize =
+            source.text.split_inclusive('\n').take(number.saturating_sub(1)).map(str::len).sum();
+        let length = source.text.get(start..)?.lines().next()?.len();
+        Some(start..start + length)
+    };
+    Problem {
+        source: Arc::clone(source),
+        span: error.range().filter(|range| source.text.get(range.clone()).is_some()).or_else(line),
+        severity: Severity::Error,
+        message: match error.detail() {
+            Some(detail) => format!("{}: {detail}", error.kind()),
+            None => error.kind().to_string(),
+        },
+        hint: Some("rules/README.md lists what a reply text may use".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use super::*;
+use crate::reply::shipped;
+
+/// The shipped texts, with one file's text put in the place of another.
+fn with(changes: &[(&str, &str)]) -> Vec<Arc<Source>> {
+    let mut files: Vec<Arc<Source>> =
+        shipped().filter(|file| !changes.iter().any(|(name, _)| file.name.ends_with(name))).collect();
+    files.extend(changes.iter().map(|(name, text)| {
+        Arc::new(Source { name: format!("/etc/acuse/rules/replies/{name}"), text: (*text).to_owned() })
+    }));
+    files
+}
+
+/// The one problem of a file, as `line:column message` with what its span covers.
+fn only_problem(name: &str, text: &str) -> (String, String, Problem) {
+    let mut problems = Vec::new();
+    assert!(Templates::compile(&with(&[(name, text)]), &mut problems).is_none());
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    let problem = problems.pop().unwrap();
+    assert_eq!(problem.source.name, format!("/etc/acuse/rules/replies/{name}"));
+    let span = problem
+        .span
+        .clone()
+        .map(|span| problem.source.text.get(span).unwrap().to_owned())
+        .unwrap_or_default();
+    (problem.message.clone(), span, problem)
+}
+
+#[test]
+fn the_shipped_texts_compile_without_a_word() {
+    let mut problems = Vec::new();
+    assert!(Templates::compile(&with(&[]), &mut problems).is_some());
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[test]
+fn an_unknown_name_is_refused_where_it_stands_even_in_a_branch_never_taken() {
+    let text = "Caso number:\n{% if number == \"x\" %}{{ numbr }}{% endif %}\n";
+    let (message, span, problem) = only_problem("es/ack.txt", text);
+    assert_eq!(message, "`numbr` is not a variable of the reply texts");
+    assert_eq!(span, "numbr");
+    assert_eq!(problem.span.unwrap().start, text.find("numbr").unwrap());
+    assert!(problem.hint.unwrap().contains("known_sender, number, out_of_hours"));
+}
+
+#[test]
+fn an_unknown_part_of_a_holiday_is_refused() {
+    let (message, span, _) =
+        only_problem("en/late.html", "<p>{{ number }}\n{% for h in holidays %}{{ h.dya }}{% endfor %}</p>");
+    assert_eq!(message, "undefined value: `h.dya` is undefined");
+    assert_eq!(span, "h.dya");
+}
+
+#[test]
+fn syntax_unknown_filters_and_missing_includes_are_refused_where_they_stand() {
+    let (message, span, _) = only_problem("es/raised.txt", "Hola\n{{ number }\n");
+    assert!(message.starts_with("syntax error"), "{message}");
+    assert!(span.contains('}'), "{span}");
+    let (message, _, _) = only_problem("es/raised.txt", "{{ number|shout }}");
+    assert!(message.contains("shout"), "{message}");
+    let (message, _, _) = only_problem("es/raised.txt", "{% include \"es/_nada.txt\" %}");
+    assert!(message.contains("es/_nada.txt"), "{message}");
+}
+
+#[test]
+fn what_a_text_names_itself_is_known_to_it() {
+    let text = "{% extends \"es/_frame.txt\" %}{% macro loud(word) %}{{ word|upper }}{% endmacro %}\
+        {% block opening %}{% set n = number %}{{ loud(n) }}{% for h in holidays %}{{ h.day }}\
+        {% if not loop.last %}, {% endif %}{% endfor %}{% endblock %}\
+        {% block closing %}{{ super() }}{% endblock %}";
+    let mut problems = Vec::new();
+    assert!(Templates::compile(&with(&[("es/ack.txt", text)]), &mut problems).is_some(), "{problems:#?}");
+}
+
+#[test]
+fn a_text_that_never_ends_is_refused() {
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{{ number }}{% endfor %}{% endfor %}";
+    let (message, _, _) = only_problem("en/ack.txt", endless);
+    assert!(message.contains("fuel"), "{message}");
+    let (message, _, _) = only_problem("en/ack.txt", "{% include \"en/ack.txt\" %}");
+    assert!(
+        message.contains("recursion") || message.contains("include") || message.contains("fuel"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_missing_file_and_a_misspelt_one_are_told() {
+    let mut files = with(&[("es/akc.txt", "Hola")]);
+    files.retain(|file| !file.name.ends_with("es/ack.txt"));
+    let mut problems = Vec::new();
+    assert!(Templates::compile(&files, &mut problems).is_none());
+    let told: Vec<(Severity, String)> = problems.iter().map(|p| (p.severity, p.to_string())).collect();
+    assert_eq!(
+        told,
+        [
+            (Severity::Error, "rules/replies/es/ack.txt: this reply text is missing".to_owned()),
+            (Severity::Warning, "/etc/acuse/rules/replies/es/akc.txt: no reply uses this file".to_owned()),
+        ]
+    );
+    problems.clear();
+    assert!(Templates::compile(&[], &mut problems).is_none());
+    assert_eq!(problems.len(), 20);
+}
+
+#[test]
+fn a_text_that_may_leave_the_number_out_is_worth_a_look() {
+    let text = "{% if customer_name %}{{ number }}{% endif %}";
+    let mut problems = Vec::new();
+    assert!(Templates::compile(&with(&[("es/late.txt", text)]), &mut problems).is_some());
+    let [problem] = &problems[..] else { panic!("{problems:#?}") };
+    assert_eq!(problem.severity, Severity::Warning);
+    assert_eq!(problem.message, "this text does not always say the case number");
+}
+
+#[test]
+fn a_fault_in_a_shared_part_is_told_of_that_part_and_once() {
+    let text = "{% block opening %}{% endblock %}{{ number }}\n{{ plan|nowhere }}";
+    let (message, _, problem) = only_problem("es/_frame.txt", text);
+    assert!(message.contains("nowhere"), "{message}");
+    assert_eq!(problem.span.unwrap().start, text.find("nowhere").unwrap());
+}
+
+#[test]
+fn of_two_files_of_one_name_the_later_stands() {
+    let mut files: Vec<_> = shipped().collect();
+    let text = "{{ number }}, a su servicio.".to_owned();
+    files.push(Arc::new(Source { name: "/etc/acuse/rules/replies/es/ack.txt".to_owned(), text }));
+    let templates = Templates::compile(&files, &mut Vec::new()).unwrap();
+    let sample = &Variables::samples(Language::Es)[0];
+    let render = |language| templates.render(ReplyKind::Ack, language, Format::Text, sample).unwrap();
+    assert_eq!(render(Language::Es), "ACU-1042, a su servicio.");
+    assert!(render(Language::En).starts_with("Hello María Pérez,"));
+}
+
+#[test]
+fn html_escapes_what_it_is_given_and_text_does_not() {
+    let templates = Templates::compile(&with(&[]), &mut Vec::new()).unwrap();
+    let mut variables = Variables::samples(Language::Es).remove(0);
+    variables.customer_name = Some("<b>O'Hara & \"Hijos\"</b>".to_owned());
+    let html = templates.render(ReplyKind::Ack, Language::Es, Format::Html, &variables).unwrap();
+    assert!(
+        html.contains("Cordial saludo, &lt;b&gt;O&#x27;Hara &amp; &quot;Hijos&quot;&lt;&#x2f;b&gt;:"),
+        "{html}"
+    );
+    assert!(!html.contains("<b>"));
+    let text = templates.render(ReplyKind::Ack, Language::Es, Format::Text, &variables).unwrap();
+    assert!(text.starts_with("Cordial saludo, <b>O'Hara & \"Hijos\"</b>:\n"));
+}
+
+#[test]
+fn the_readme_lists_every_variable_and_no_other() {
+    let readme = include_str!("../../../rules/README.md");
+    let section = readme.split("## Reply texts").nth(1).unwrap().split("\n## ").next().unwrap();
+    let listed: BTreeSet<String> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, Variables::names());
+}
