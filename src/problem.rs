@@ -63,7 +63,12 @@ impl Problem {
         let problem = Self::error(source, error.span(), message);
         let Some((head, tail)) = message.split_once(", expected ") else { return problem };
         let Some(wrong) = backticked(head).next() else { return problem };
-        let what = head.split(" `").next().unwrap_or("unknown value");
+        let what = match head.split(" `").next() {
+            Some("unknown field") => "unknown key",
+            Some("unknown variant") => "unknown word",
+            Some(other) => other,
+            None => "unknown value",
+        };
         let hint = did_you_mean(wrong, backticked(tail));
         Self { message: format!("{what} `{wrong}`"), ..problem }
             .with_hint(hint.unwrap_or_else(|| format!("expected {tail}")))
@@ -124,11 +129,11 @@ pub fn any_error(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| problem.severity == Severity::Error)
 }
 
-/// ``did you mean `x`?`` for the candidate at most a third of whose letters are off.
+/// ``did you mean `x`?`` for the nearest candidate, unless more than a third of its letters are off.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let (distance, nearest) =
         candidates.into_iter().map(|candidate| (edits(word, candidate), candidate)).min()?;
-    (distance <= nearest.chars().count().max(3) / 3).then(|| format!("did you mean `{nearest}`?"))
+    (distance <= nearest.chars().count().div_ceil(3)).then(|| format!("did you mean `{nearest}`?"))
 }
 
 /// How many letters to insert, delete or replace to make one of the other (Levenshtein's distance).
@@ -163,18 +168,34 @@ mod tests {
         let source = source("[[rule]]\nid = \"a\"\ncase = \"outaje\"\n");
         let problem = Problem::error(&source, Some(25..33), "unknown case `outaje`")
             .with_hint("did you mean `outage`?");
-        insta::assert_snapshot!(problem, @"");
+        insta::assert_snapshot!(problem, @r#"
+        error: unknown case `outaje`
+         --> rules/high.toml:3:8
+          |
+        3 | case = "outaje"
+          |        ^^^^^^^^
+        hint: did you mean `outage`?
+        "#);
     }
 
     #[test]
     fn a_long_span_is_marked_on_its_first_line_only() {
         let source = source("[[rule]]\nid = \"a\"\n");
-        insta::assert_snapshot!(Problem::warning(&source, Some(0..17), "no examples"), @"");
+        insta::assert_snapshot!(Problem::warning(&source, Some(0..17), "no examples"), @r#"
+        warning: no examples
+         --> rules/high.toml:1:1
+          |
+        1 | [[rule]]
+          | ^^^^^^^^
+        "#);
     }
 
     #[test]
     fn a_problem_of_the_whole_file_names_it() {
-        insta::assert_snapshot!(Problem::error(&source(""), None, "no case in it"), @"");
+        insta::assert_snapshot!(Problem::error(&source(""), None, "no case in it"), @r#"
+        error: no case in it
+        --> rules/high.toml
+        "#);
     }
 
     #[test]
@@ -187,7 +208,14 @@ mod tests {
         }
         let source = source("silencedby = \"x\"\n");
         let error = toml::from_str::<Written>(&source.text).unwrap_err();
-        insta::assert_snapshot!(Problem::of_toml(&source, &error), @"");
+        insta::assert_snapshot!(Problem::of_toml(&source, &error), @r#"
+        error: unknown key `silencedby`
+         --> rules/high.toml:1:1
+          |
+        1 | silencedby = "x"
+          | ^^^^^^^^^^
+        hint: did you mean `silenced_by`?
+        "#);
     }
 
     #[test]

@@ -134,6 +134,7 @@ impl RuleFile {
                     DeValue::Table(sets) => file.words = reader.word_sets(sets),
                     _ => reader.refuse(&name, "`words` is a table of word sets".into(), "write [words]"),
                 },
+                "" => {} // a key that could not be read: the syntax error stands already
                 other => {
                     let hint = did_you_mean(other, TABLES).unwrap_or_else(|| {
                         "a rule file holds [[rule]], [[case]], [[context]], [[extend]], [[disable]] and [words]".into()

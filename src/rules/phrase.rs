@@ -143,7 +143,7 @@ impl Fault {
 pub(super) type Located = (Range<usize>, Fault);
 
 /// The widest gap; beyond it `&` says what is meant.
-const MAX_GAP: u8 = 12;
+const MAX_GAP: u8 = 20;
 
 /// Words shorter than this are one error away from too many others (*parado*, *pagado*).
 const NEAR_LETTERS: usize = 7;
