@@ -1,0 +1,249 @@
+//! Text → [`Verdict`]: which phrases stand where, what is set aside, and which rule decides.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+
+use super::text::{Folded, Reading};
+use super::{Atom, AtomId, CompiledPhrase, Field, Match, Rule, RuleSet, SetAside, Text, Verdict};
+
+/// Names of attachments beyond this many are not read.
+const MAX_ATTACHMENTS: usize = 64;
+
+/// Places of one automaton in one text beyond this many are not looked at: the next sentence that
+/// repeats the words once more says nothing new.
+const MAX_OCCURRENCES: usize = 256;
+
+impl RuleSet {
+    pub(super) fn judge(&self, text: &Text<'_>) -> Verdict {
+        let mail = Reader::new(self, text);
+        let mut standing: Vec<Option<Vec<Match>>> = Vec::with_capacity(self.rules.len());
+        let mut aside: Vec<Option<String>> = Vec::with_capacity(self.rules.len());
+        for rule in &self.rules {
+            let (stands, because) = match mail.rule(rule) {
+                Stance::Silent => (None, None),
+                Stance::Stands(matches) => (Some(matches), None),
+                Stance::SetAside(because) => (None, Some(because)),
+            };
+            standing.push(stands);
+            aside.push(because);
+        }
+        self.apply_beats(&mut standing, &mut aside);
+        self.verdict(standing, aside)
+    }
+
+    /// Sets aside what a standing rule beats. Every rule comes after those that beat it, so its own standing is
+    /// settled when its turn comes, and a beaten rule beats nobody.
+    fn apply_beats(&self, standing: &mut [Option<Vec<Match>>], aside: &mut [Option<String>]) {
+        for place in &self.order {
+            let Some(rule) = self.rules.get(*place) else { continue };
+            if !matches!(standing.get(*place), Some(Some(_))) {
+                continue;
+            }
+            for beaten in &rule.beats {
+                if let (Some(stands), Some(because)) = (standing.get_mut(*beaten), aside.get_mut(*beaten))
+                    && stands.take().is_some()
+                {
+                    *because = Some(format!("beaten by {}", rule.id));
+                }
+            }
+        }
+    }
+
+    /// The highest impact decides, and among rules of the same impact the first in the order of the files.
+    fn verdict(&self, standing: Vec<Option<Vec<Match>>>, aside: Vec<Option<String>>) -> Verdict {
+        let mut fired: Vec<(&Rule, Vec<Match>)> =
+            self.rules.iter().zip(standing).filter_map(|(rule, stands)| Some((rule, stands?))).collect();
+        fired.sort_by_key(|(rule, _)| std::cmp::Reverse(self.impact(rule)));
+        let set_aside =
+            self.rules.iter().zip(aside).filter_map(|(rule, because)| {
+                because.map(|because| SetAside { rule: rule.id.clone(), because })
+            });
+        let deciding = fired.first().map(|(rule, _)| *rule);
+        Verdict {
+            impact: deciding.and_then(|rule| self.impact(rule)),
+            rule: deciding.map(|rule| rule.id.clone()),
+            case: deciding.and_then(|rule| self.cases.get(rule.case)).map(|case| case.id.clone()),
+            set_aside: set_aside.collect(),
+            matches: fired.into_iter().flat_map(|(_, matches)| matches).collect(),
+        }
+    }
+}
+
+/// What a rule says before `beats`.
+enum Stance {
+    Silent,
+    Stands(Vec<Match>),
+    SetAside(String),
+}
+
+/// Whether a phrase is there.
+enum Found<'r> {
+    Nowhere,
+    /// Only where a negator takes it back.
+    Negated,
+    There(Vec<Hit<'r>>),
+}
+
+/// A clause's part in a page.
+struct Hit<'r> {
+    page: &'r Page<'r>,
+    range: Range<usize>,
+}
+
+/// A mail being read.
+struct Reader<'r> {
+    rules: &'r RuleSet,
+    pages: Vec<Page<'r>>,
+}
+
+/// One text of the mail: a field, or one attachment's name.
+struct Page<'r> {
+    field: Field,
+    original: &'r str,
+    folded: Folded,
+    plain: OnceCell<String>,
+    seen: Vec<bool>,
+    found: Vec<OnceCell<Vec<Occurrence>>>,
+}
+
+/// Where an automaton found its part.
+#[derive(Debug)]
+struct Occurrence {
+    range: Range<usize>,
+    sentence: usize,
+    negated: bool,
+}
+
+impl<'r> Page<'r> {
+    fn new(rules: &RuleSet, field: Field, original: &'r str, reading: Reading) -> Self {
+        let folded = Folded::new(original, reading);
+        let seen = rules.index.seen(folded.as_str());
+        let found = std::iter::repeat_with(OnceCell::new).take(rules.atoms.len()).collect();
+        Self { field, original, folded, plain: OnceCell::new(), seen, found }
+    }
+
+    fn may_hold(&self, atom: &Atom) -> bool {
+        atom.needs.iter().all(|group| self.seen.get(*group).is_none_or(|seen| *seen))
+    }
+
+    fn occurrences(&self, atom: &Atom, id: AtomId) -> &[Occurrence] {
+        let Some(cell) = self.found.get(id) else { return &[] };
+        cell.get_or_init(|| {
+            let ranges = atom.automaton.find(&self.folded, || self.plain.get_or_init(|| self.folded.plain()));
+            let occurrence = |range: Range<usize>| Occurrence {
+                sentence: self.folded.sentence(range.start),
+                negated: self.folded.is_negated(range.start),
+                range,
+            };
+            ranges.take(MAX_OCCURRENCES).map(occurrence).collect()
+        })
+    }
+}
+
+impl<'r> Reader<'r> {
+    fn new(rules: &'r RuleSet, text: &Text<'r>) -> Self {
+        let subject = text.subject.map(|subject| Page::new(rules, Field::Subject, subject, Reading::Prose));
+        let own_text = Page::new(rules, Field::OwnText, text.own_text, Reading::Prose);
+        let names = text.attachments.iter().take(MAX_ATTACHMENTS);
+        let attachments = names.map(|name| Page::new(rules, Field::Attachments, name, Reading::FileName));
+        Self { rules, pages: subject.into_iter().chain([own_text]).chain(attachments).collect() }
+    }
+
+    fn rule(&self, rule: &'r Rule) -> Stance {
+        let mut matches = Vec::new();
+        let mut negated = false;
+        for phrase in &rule.any {
+            match self.phrase(phrase, &rule.fields, rule.negatable) {
+                Found::Nowhere => {}
+                Found::Negated => negated = true,
+                Found::There(hits) => {
+                    matches.extend(hits.iter().filter_map(|hit| self.report(rule, phrase, hit)))
+                }
+            }
+        }
+        if matches.is_empty() {
+            return if negated { Stance::SetAside("negated".into()) } else { Stance::Silent };
+        }
+        if let Some(phrase) = rule.unless.iter().find(|phrase| self.is_there(phrase, &rule.fields)) {
+            return Stance::SetAside(format!("unless \"{}\"", phrase.written));
+        }
+        let contexts = rule.silenced_by.iter().filter_map(|place| self.rules.contexts.get(*place));
+        if let Some(context) = contexts.into_iter().find(|context| {
+            context.any.iter().any(|phrase| self.is_there(phrase, &Field::ALL))
+                && !context.unless.iter().any(|phrase| self.is_there(phrase, &Field::ALL))
+        }) {
+            return Stance::SetAside(format!("silenced by {}", context.id));
+        }
+        Stance::Stands(matches)
+    }
+
+    fn is_there(&self, phrase: &'r CompiledPhrase, fields: &[Field]) -> bool {
+        matches!(self.phrase(phrase, fields, true), Found::There(_))
+    }
+
+    /// A phrase is there when each of its clauses is in some field that the rule reads.
+    fn phrase(&self, phrase: &'r CompiledPhrase, fields: &[Field], negatable: bool) -> Found<'_> {
+        let pages = || self.pages.iter().filter(|page| fields.contains(&page.field));
+        if !phrase.clauses.iter().all(|clause| pages().any(|page| self.may_hold(page, clause))) {
+            return Found::Nowhere;
+        }
+        let mut hits = Vec::new();
+        let mut negated = false;
+        for clause in &phrase.clauses {
+            let before = hits.len();
+            let mut clause_negated = false;
+            let mut field_done = None;
+            for page in pages() {
+                if field_done == Some(page.field) || !self.may_hold(page, clause) {
+                    continue;
+                }
+                if let Some(ranges) = self.clause(page, clause, negatable) {
+                    hits.extend(ranges.into_iter().map(|range| Hit { page, range }));
+                    field_done = Some(page.field);
+                } else {
+                    clause_negated |= negatable && self.clause(page, clause, false).is_some();
+                }
+            }
+            match (hits.len() > before, clause_negated) {
+                (true, _) => {}
+                (false, true) => negated = true,
+                (false, false) => return Found::Nowhere,
+            }
+        }
+        if negated { Found::Negated } else { Found::There(hits) }
+    }
+
+    fn may_hold(&self, page: &Page<'_>, clause: &[AtomId]) -> bool {
+        clause.iter().all(|id| self.rules.atoms.get(*id).is_some_and(|atom| page.may_hold(atom)))
+    }
+
+    /// The first sentence of the page that holds every part of the clause.
+    fn clause(&self, page: &Page<'_>, clause: &[AtomId], negatable: bool) -> Option<Vec<Range<usize>>> {
+        let counts = |occurrence: &&Occurrence| !(negatable && occurrence.negated);
+        let places = |id: &AtomId| Some(page.occurrences(self.rules.atoms.get(*id)?, *id));
+        let parts: Vec<&[Occurrence]> = clause.iter().map(places).collect::<Option<_>>()?;
+        let (first, others) = parts.split_first()?;
+        first.iter().filter(counts).find_map(|anchor| {
+            let in_sentence = |part: &&[Occurrence]| {
+                let from = part.partition_point(|occurrence| occurrence.sentence < anchor.sentence);
+                let same = part.iter().skip(from).take_while(|other| other.sentence == anchor.sentence);
+                same.into_iter().find(counts).map(|other| other.range.clone())
+            };
+            let rest: Option<Vec<Range<usize>>> = others.iter().map(in_sentence).collect();
+            Some(std::iter::once(anchor.range.clone()).chain(rest?).collect())
+        })
+    }
+
+    fn report(&self, rule: &Rule, phrase: &CompiledPhrase, hit: &Hit<'_>) -> Option<Match> {
+        let place = hit.page.folded.place(&hit.range)?;
+        Some(Match {
+            rule: rule.id.clone(),
+            impact: self.rules.impact(rule)?,
+            phrase: phrase.written.clone(),
+            field: hit.page.field,
+            text: hit.page.original.get(place.bytes)?.to_owned(),
+            start: place.chars.start,
+            end: place.chars.end,
+        })
+    }
+}
