@@ -1,6 +1,13 @@
 //! An address, compared the way customers are looked up.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+use super::header::{decode_words, neutral};
+
+/// RFC 5321 §4.5.3.1.3 allows a path of 256 bytes, angle brackets included.
+const LONGEST: usize = 254;
 
 /// A mail address in its canonical form, with the display name beside it.
 ///
@@ -26,8 +33,15 @@ impl Address {
     /// Reads a bare `local@domain`; `None` when it is no usable address (no `@`, spaces, controls, angle
     /// brackets, over 254 bytes).
     pub fn parse(text: &str) -> Option<Self> {
-        let _ = text;
-        None
+        let (local, domain) = text.trim().rsplit_once('@')?;
+        // RFC 5321 §4.1.2: a quoted local part that needs no quotes is the same without them.
+        let local = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(local);
+        let usable = |c: char| !c.is_whitespace() && !c.is_control() && !r#"<>()[]\,;:@""#.contains(c);
+        if local.is_empty() || !local.chars().all(usable) {
+            return None;
+        }
+        let address = format!("{}@{}", local.to_lowercase(), canonical_domain(domain)?);
+        (address.len() <= LONGEST).then_some(Self { name: String::new(), address })
     }
 
     /// The part before the last `@`.
@@ -46,5 +60,203 @@ impl Address {
             Some((local, tag)) => (format!("{local}@{}", self.domain()), Some(tag)),
             None => (self.address.clone(), None),
         }
+    }
+}
+
+/// A domain as lower-case A-labels; `None` when it cannot be one. Underscores pass: they occur in real mail.
+fn canonical_domain(domain: &str) -> Option<Cow<'_, str>> {
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let ascii = if domain.is_ascii() && !domain.contains("xn--") {
+        Cow::Owned(domain.to_ascii_lowercase())
+    } else {
+        idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::URL).ok()?
+    };
+    ascii.split('.').all(label).then_some(ascii)
+}
+
+/// What a header with addresses holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct List {
+    /// The usable ones, in order.
+    pub addresses: Vec<Address>,
+    /// How many more claim to be one and are not, such as `X <>`.
+    pub unusable: usize,
+}
+
+/// Reads the value of an address header (RFC 5322 §3.4), unfolded and not yet decoded: groups, comments, routes,
+/// commas in unquoted names. Encoded words are decoded in names only, never within an address.
+pub(super) fn list(value: &str) -> List {
+    let mut list = List::default();
+    let mut entry = Entry::default();
+    let mut chars = value.chars();
+    let mut comment_depth = 0_usize;
+    let mut quoted = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if quoted || comment_depth > 0 => {
+                let target = if quoted { entry.target() } else { &mut entry.comment };
+                target.extend(chars.next());
+            }
+            '"' if comment_depth == 0 => {
+                quoted = !quoted;
+                if entry.in_angle {
+                    entry.angle.push('"');
+                }
+            }
+            _ if quoted => entry.target().push(c),
+            '(' if !entry.in_angle => comment_depth += 1,
+            ')' if comment_depth > 0 => comment_depth -= 1,
+            _ if comment_depth > 0 => entry.comment.push(c),
+            '<' => {
+                entry.in_angle = true;
+                entry.has_angle = true;
+                entry.angle.clear();
+            }
+            '>' => entry.in_angle = false,
+            ':' if !entry.in_angle && !entry.phrase.contains('@') => entry.phrase.clear(), // a group's name
+            ',' | ';' if !entry.in_angle => entry.close(&mut list),
+            _ => entry.target().push(c),
+        }
+    }
+    entry.close(&mut list);
+    list.unusable += usize::from(!entry.phrase.trim().is_empty() && list.addresses.is_empty());
+    list
+}
+
+/// One entry of a list while it is read.
+#[derive(Default)]
+struct Entry {
+    phrase: String,
+    angle: String,
+    comment: String,
+    in_angle: bool,
+    has_angle: bool,
+}
+
+impl Entry {
+    fn target(&mut self) -> &mut String {
+        if self.in_angle { &mut self.angle } else { &mut self.phrase }
+    }
+
+    fn close(&mut self, list: &mut List) {
+        if !self.has_angle && !self.phrase.contains('@') {
+            // "Pérez, Ana <ana@…>" without quotes: the comma belongs to the name.
+            if !self.phrase.trim().is_empty() {
+                self.phrase.push(',');
+            }
+            return;
+        }
+        let (address, name) = if self.has_angle {
+            // RFC 5322 §4.4: a route before the address counts for nothing.
+            let route_end =
+                if self.angle.starts_with('@') { self.angle.find(':').map_or(0, |at| at + 1) } else { 0 };
+            (self.angle.get(route_end..).unwrap_or_default(), self.phrase.as_str())
+        } else {
+            // "Ana ana@…" without brackets: the address is the word with the "@".
+            let word = self.phrase.split_whitespace().find(|word| word.contains('@')).unwrap_or_default();
+            (word, self.comment.as_str())
+        };
+        match Address::parse(address.trim().trim_start_matches("mailto:")) {
+            Some(address) => list.addresses.push(Address { name: neutral(&decode_words(name)), ..address }),
+            None => list.unusable += 1,
+        }
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Option<String> {
+        Address::parse(text).map(|address| address.address)
+    }
+
+    fn pairs(value: &str) -> Vec<(String, String)> {
+        list(value).addresses.into_iter().map(|address| (address.name, address.address)).collect()
+    }
+
+    #[test]
+    fn addresses_are_canonical() {
+        assert_eq!(parsed(" Ana.Ruiz@Example.COM. ").unwrap(), "ana.ruiz@example.com");
+        assert_eq!(parsed("ana@muñoz.example").unwrap(), "ana@xn--muoz-hqa.example");
+        assert_eq!(parsed("ana@XN--muoz-hqa.example").unwrap(), "ana@xn--muoz-hqa.example");
+        assert_eq!(parsed("\"a..b.\"@example.com").unwrap(), "a..b.@example.com");
+        assert_eq!(parsed("x@dominio_raro.co").unwrap(), "x@dominio_raro.co");
+        assert_eq!(parsed("root@localhost").unwrap(), "root@localhost");
+    }
+
+    #[test]
+    fn what_is_no_address_is_none() {
+        for text in [
+            "",
+            "ana",
+            "@b.co",
+            "ana@",
+            "a na@b.co",
+            "ana@b..co",
+            "ana@b.co>",
+            "<ana@b.co>",
+            "a@b@c.co",
+            "ana@b co",
+            "a\r\nb@c.co",
+            "ana@[127.0.0.1]",
+            "david...@",
+            "ana@-\u{202E}.co",
+        ] {
+            assert_eq!(parsed(text), None, "{text:?}");
+        }
+        assert_eq!(parsed(&format!("{}@example.com", "x".repeat(250))), None);
+    }
+
+    #[test]
+    fn equality_ignores_the_name_and_a_tag_comes_off() {
+        let plain = list("Ana <ana+x1@b.co>").addresses.remove(0);
+        assert_eq!(plain, Address::parse("ANA+X1@b.co").unwrap());
+        assert_eq!(plain.without_tag(), ("ana@b.co".to_owned(), Some("x1")));
+        assert_eq!((plain.local(), plain.domain()), ("ana+x1", "b.co"));
+    }
+
+    #[test]
+    fn lists_in_every_form_people_write() {
+        let ana = |name: &str| vec![(name.to_owned(), "ana@b.co".to_owned())];
+        assert_eq!(pairs("ana@b.co"), ana(""));
+        assert_eq!(pairs("Ana Ruiz <ana@b.co>"), ana("Ana Ruiz"));
+        assert_eq!(pairs("\"Ruiz, Ana\" <ana@b.co>"), ana("Ruiz, Ana"));
+        assert_eq!(pairs("Ruiz, Ana <ana@b.co>"), ana("Ruiz, Ana"));
+        assert_eq!(pairs("ana@b.co (Ana (la) Ruiz)"), ana("Ana la Ruiz"));
+        assert_eq!(pairs("=?utf-8?q?Andr=C3=A9s?= <ana@b.co>"), ana("Andrés"));
+        assert_eq!(pairs("<@ruta.co,@otra.co:ana@b.co>"), ana(""));
+        assert_eq!(pairs("Soporte: ana@b.co;"), ana(""));
+        assert_eq!(pairs("\"x\\\"y\" <ana@b.co>"), ana("x\"y"));
+        assert_eq!(pairs("<mailto:ana@b.co>"), ana(""));
+        assert_eq!(pairs("a@b.co, C <c@d.co>; e@f.co").len(), 3);
+        assert_eq!(pairs("undisclosed-recipients:;"), vec![]);
+    }
+
+    #[test]
+    fn an_encoded_word_never_becomes_an_address() {
+        let value = "=?utf-8?q?soporte=40mihost=2Eexample?= <=?utf-8?q?x?=@evil.example>";
+        let read = list(value);
+        assert_eq!(read.addresses[0].domain(), "evil.example");
+        assert_eq!(list("attacker =?utf-8?q?a=40b=2Eco?=").addresses, vec![]);
+    }
+
+    #[test]
+    fn unusable_entries_are_counted() {
+        assert_eq!(list("Alguien <>").unusable, 1);
+        assert_eq!(list("Alguien").unusable, 1);
+        assert_eq!(list("a@b.co, x <y z@>").unusable, 1);
+        assert_eq!(list("").unusable, 0);
+    }
+
+    #[test]
+    fn a_hostile_list_is_read_in_one_pass() {
+        let value = "a@b.co,".repeat(5_000) + &"(".repeat(30_000);
+        assert_eq!(list(&value).addresses.len(), 5_000);
     }
 }

@@ -1,0 +1,486 @@
+//! Delivery reports → which addresses, which of our mails, permanent or not.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::header::Header;
+use super::identity;
+use super::mime::Leaf;
+use super::{Address, Bounce, BouncedRecipient, ReturnPath, pattern};
+
+/// A report names at most this many recipients; the rest is noise or an attack.
+const MAX_RECIPIENTS: usize = 100;
+/// Text forms say what they say at the beginning, before the mail that they return.
+const TEXT_READ: usize = 16 * 1024;
+
+/// What tells a delivery report from a mail, besides its parts.
+pub(super) struct Evidence<'a> {
+    pub header: &'a Header<'a>,
+    pub subject: &'a str,
+    pub from_local: &'a str,
+    pub return_path: &'a ReturnPath,
+    pub report_type: Option<&'a str>,
+    /// The mail's own text.
+    pub text: &'a str,
+}
+
+/// The delivery report in a mail, when it is one: RFC 3464 by its parts, the older forms by their words.
+pub(super) fn read(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<Bounce> {
+    let top = || leaves.iter().filter(|leaf| leaf.nested == 0);
+    let status = top().find(|leaf| {
+        matches!(leaf.media_type.as_str(), "message/delivery-status" | "message/global-delivery-status")
+    });
+    let mut recipients = status.and_then(|leaf| leaf.text.as_deref()).map(by_status).unwrap_or_default();
+    let is_report = status.is_some() || evidence.report_type == Some("delivery-status");
+    if !is_report && !reads_like_a_bounce(evidence) {
+        return None;
+    }
+    if recipients.is_empty() {
+        recipients = by_text(evidence);
+    }
+    Some(Bounce { recipients, original_message_id: original_message_id(leaves, evidence) })
+}
+
+/// RFC 3464 §2.3: groups of fields, one per recipient, after the group on the message.
+fn by_status(text: &str) -> Vec<BouncedRecipient> {
+    let mut recipients: Vec<BouncedRecipient> = Vec::new();
+    let mut group = Group::default();
+    let mut field = String::new();
+    let mut lines = text.lines().map(str::trim_end).chain([""]).peekable();
+    while let Some(line) = lines.next() {
+        if line.starts_with([' ', '\t']) && !field.is_empty() {
+            field.push_str(line);
+        } else {
+            field.clear();
+            field.push_str(line.trim_start());
+        }
+        if lines.peek().is_some_and(|next| next.starts_with([' ', '\t']) && !next.trim().is_empty()) {
+            continue;
+        }
+        if field.is_empty() {
+            group.close(&mut recipients);
+        } else if let Some((name, value)) = field.split_once(':') {
+            group.field(&name.trim().to_ascii_lowercase(), value.trim(), &mut recipients);
+        }
+        field.clear();
+    }
+    group.close(&mut recipients);
+    recipients
+}
+
+#[derive(Default)]
+struct Group {
+    original: Option<String>,
+    last: Option<String>,
+    action: Option<String>,
+    status: Option<String>,
+    diagnostic: Option<String>,
+}
+
+impl Group {
+    fn field(&mut self, name: &str, value: &str, recipients: &mut Vec<BouncedRecipient>) {
+        match name {
+            "final-recipient" => {
+                if self.last.is_some() {
+                    self.close(recipients); // the blank line between groups is missing
+                }
+                self.last = typed_address(value);
+            }
+            "original-recipient" => self.original = typed_address(value),
+            "action" => {
+                let action = value.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+                self.action = Some(action.to_ascii_lowercase()).filter(|action| !action.is_empty());
+            }
+            "status" => self.status = status_in(value),
+            "diagnostic-code" => self.diagnostic = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, recipients: &mut Vec<BouncedRecipient>) {
+        let group = std::mem::take(self);
+        let Some(recipient) = group.last.or(group.original) else { return };
+        let spoken = group.diagnostic.as_deref().and_then(status_in);
+        // "5.0.0" says only that it failed; the diagnostic often knows more.
+        let status = match (group.status, spoken) {
+            (Some(status), Some(spoken)) if status.ends_with(".0.0") => Some(spoken),
+            (status, spoken) => status.or(spoken),
+        };
+        add(recipients, recipient, status, group.action);
+    }
+}
+
+fn add(
+    recipients: &mut Vec<BouncedRecipient>,
+    recipient: String,
+    status: Option<String>,
+    action: Option<String>,
+) {
+    if recipients.len() >= MAX_RECIPIENTS || recipients.iter().any(|known| known.recipient == recipient) {
+        return;
+    }
+    let permanent = is_permanent(status.as_deref(), action.as_deref());
+    recipients.push(BouncedRecipient { recipient, status, action, permanent });
+}
+
+/// RFC 3463 §2: class 5 is permanent, 4 is not. A full mailbox (X.2.2) is emptied some day.
+fn is_permanent(status: Option<&str>, action: Option<&str>) -> Option<bool> {
+    match (action, status) {
+        (Some("delayed"), _) => Some(false),
+        (Some("delivered" | "relayed" | "expanded"), _) => None,
+        (_, Some(status)) if status.ends_with(".2.2") => Some(false),
+        (_, Some(status)) if status.starts_with('5') => Some(true),
+        (_, Some(status)) if status.starts_with('4') => Some(false),
+        _ => None,
+    }
+}
+
+/// RFC 3464 §2.1.2: `rfc822; ana@b.co`, with or without the type and angle brackets.
+fn typed_address(value: &str) -> Option<String> {
+    let address = value.rsplit_once(';').map_or(value, |(_, address)| address).trim();
+    let address = address.trim_matches(['<', '>', '"', '\'', ' ']);
+    Address::parse(address.split_whitespace().next()?).map(|address| address.address)
+}
+
+static STATUS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?:^|[^0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[^0-9.]|\.[^0-9]|\.?$)"));
+
+/// The first enhanced status code of a text (RFC 3463), not part of a longer number such as an IP address.
+fn status_in(text: &str) -> Option<String> {
+    STATUS.captures(text)?.get(1).map(|code| code.as_str().to_owned())
+}
+
+/// Subjects that mail servers give their reports.
+const SUBJECTS: &[&str] = &[
+    "undeliver",
+    "returned mail",
+    "failure notice",
+    "delivery status notification",
+    "delivery failure",
+    "mail delivery failed",
+    "mail delivery failure",
+    "delivery failed",
+    "mail could not be delivered",
+    "delivery notification",
+    "non remis",
+    "unzustellbar",
+    "no se pudo entregar",
+    "no se ha podido entregar",
+    "correo devuelto",
+    "mensaje no entregado",
+    "error de entrega",
+    "aviso de entrega",
+    "fallo en la entrega",
+    "mail system error",
+    "message delivery failure",
+    "nondeliverable",
+    "non-deliver",
+    "undelivered",
+    "delivery error",
+    "returning message to sender",
+    "mail failure",
+    "warning: could not send",
+    "warning: message",
+    "delayed mail",
+    "message status - undeliverable",
+    "email delivery failure",
+    "mail returned",
+    "delivery report",
+    "returned to sender",
+    "failed mail",
+    "notificación de estado de entrega",
+    "benachrichtung zum",
+    "unable to deliver",
+    "delivery problem",
+    "mail delivery",
+    "undeliverable",
+    "delivery delayed",
+    "mensaje devuelto",
+    "entrega fallida",
+    "não entregue",
+    "could not deliver",
+    "user unknown",
+    "delivery incomplete",
+    "mail not delivered",
+    "rejected mail",
+];
+
+/// Sentences by which the common servers begin a report.
+const OPENINGS: &[&str] = &[
+    "this is the mail system at host",
+    "i'm sorry to have to inform you",
+    "this is the qmail-send program",
+    "i wasn't able to deliver your message",
+    "i'm afraid i wasn't able to deliver",
+    "this message was created automatically by mail delivery software",
+    "a message that you sent could not be delivered",
+    "the original message was received at",
+    "the following addresses had permanent fatal errors",
+    "delivery has failed to these recipients",
+    "your message did not reach some or all of the intended recipients",
+    "delivery to the following recipient",
+    "your message wasn't delivered to",
+    "address not found",
+    "message could not be delivered",
+    "your message could not be delivered",
+    "unable to deliver message to",
+    "su mensaje no pudo ser entregado",
+    "no se pudo entregar el mensaje",
+    "no se ha podido entregar",
+    "error al entregar estos destinatarios",
+    "the following message to",
+    "this is a permanent error",
+    "could not be delivered to",
+    "the mail system",
+    "was undeliverable",
+    "permanent delivery failure",
+    "delivery of this message",
+    "returned mail",
+    "is not accepting",
+    "transcript of session follows",
+    "failed to deliver",
+    "cannot be delivered",
+    "has been delayed",
+    "not been delivered",
+    "not delivered",
+    "unknown user",
+    "user unknown",
+    "no such user",
+    "mailbox unavailable",
+    "undeliverable",
+    "unable to deliver",
+    "mailbox is full",
+    "mailbox full",
+    "quota exceeded",
+    "does not exist",
+    "was not delivered",
+    "casilla",
+    "delivery failed",
+    "delivery failure",
+    "delivery error",
+    "could not deliver",
+    "undelivered",
+];
+
+fn reads_like_a_bounce(evidence: &Evidence<'_>) -> bool {
+    if evidence.header.has("X-Failed-Recipients") {
+        return true; // Exim, Gmail
+    }
+    let local: String = evidence.from_local.chars().filter(|c| c.is_alphanumeric()).collect();
+    let server = matches!(
+        local.as_str(),
+        "mailerdaemon" | "postmaster" | "maildaemon" | "mailadministrator" | "mailsystem"
+    ) || local.starts_with("mailerdaemon");
+    let null_path = *evidence.return_path == ReturnPath::Null;
+    let subject = evidence.subject.to_lowercase();
+    let by_subject = SUBJECTS.iter().any(|words| subject.contains(words));
+    let is_answer = subject.starts_with("re:");
+    let opening: String = evidence.text.chars().take(1_500).collect::<String>().to_lowercase();
+    let openings = || OPENINGS.iter().any(|words| opening.contains(words));
+    // The two that no person would begin a mail with are enough alone.
+    let certain = || OPENINGS.iter().take(8).any(|words| opening.contains(words));
+    (server && !is_answer && (by_subject || openings())) || (null_path && by_subject && openings()) || {
+        (null_path || server || by_subject) && !is_answer && certain()
+    }
+}
+
+static ADDRESS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?-u)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}"));
+
+/// Lines after which the returned mail begins.
+const RETURNED: &[&str] = &[
+    "--- below this line is a copy",
+    "------ this is a copy",
+    "------ this is the message",
+    "--- original message",
+    "----- original message",
+    "-----original message",
+    "---- original message",
+    "--- the header of the original",
+    "return-path:",
+    "received: ",
+    "message-id:",
+    "----- unsent message",
+    "-------- unsent message",
+    "your message is below",
+    "----- forwarded message",
+    "--- undelivered message follows",
+    "mime-version:",
+    "original message follows",
+    "---------- the original",
+    "----- message header follows",
+    "------ copy of",
+    "-------- original message",
+    "--- mensaje original",
+    "*** original message",
+    "the original message headers",
+    "original message headers",
+    "----- message from",
+];
+
+/// The recipients that a report in prose names: `<ana@b.co>:` at the start of a line (qmail, Postfix), an address alone
+/// on its line (Exim, Gmail, Exchange), or the X-Failed-Recipients.
+fn by_text(evidence: &Evidence<'_>) -> Vec<BouncedRecipient> {
+    let mut recipients = Vec::new();
+    let subject = evidence.subject.to_lowercase();
+    let opening = evidence.text.chars().take(2_000).collect::<String>().to_lowercase();
+    let delayed = ["delay", "warning", "retraso"].iter().any(|word| subject.contains(word))
+        || [
+            "will be retried",
+            "still trying",
+            "warning message only",
+            "not been delivered yet",
+            "delivery will continue",
+            "keep trying",
+            "will keep trying",
+            "will continue to be attempted",
+            "has not yet been delivered",
+        ]
+        .iter()
+        .any(|words| opening.contains(words));
+    let action = if delayed { "delayed" } else { "failed" };
+    let end = evidence
+        .text
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|&at| at >= TEXT_READ)
+        .unwrap_or(evidence.text.len());
+    let text = evidence.text.get(..end).unwrap_or(evidence.text);
+    let mut named: Vec<(String, usize)> = Vec::new();
+    let mut spoken = String::new(); // what is said after a recipient, until the next
+    let close =
+        |named: &mut Vec<(String, usize)>, spoken: &mut String, recipients: &mut Vec<BouncedRecipient>| {
+            let status = status_in(spoken).or_else(|| reply_code(spoken));
+            for (recipient, _) in named.drain(..) {
+                add(recipients, recipient, status.clone(), Some(action.to_owned()));
+            }
+            spoken.clear();
+        };
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        let lower = line.to_ascii_lowercase();
+        if RETURNED.iter().any(|words| lower.starts_with(words)) {
+            break;
+        }
+        if let Some(recipient) = recipient_of(line) {
+            if named.last().is_some_and(|(_, last)| last + 1 < number) {
+                close(&mut named, &mut spoken, &mut recipients);
+            }
+            named.push((recipient, number));
+        }
+        if spoken.len() < 2_000 {
+            spoken.push_str(line);
+            spoken.push(' ');
+        }
+    }
+    close(&mut named, &mut spoken, &mut recipients);
+    for field in evidence.header.all("X-Failed-Recipients") {
+        for address in super::address::list(&field.unfolded()).addresses {
+            add(
+                &mut recipients,
+                address.address,
+                status_in(text).or_else(|| reply_code(text)),
+                Some(action.to_owned()),
+            );
+        }
+    }
+    recipients
+}
+
+/// A line that names a recipient: the address in angle brackets first, alone, or after a label.
+fn recipient_of(line: &str) -> Option<String> {
+    if line.len() > 400 || !line.contains('@') {
+        return None;
+    }
+    let found = ADDRESS.find(line)?;
+    let before = line.get(..found.start())?;
+    let after = line.get(found.end()..)?;
+    let before = before.trim_end_matches(['<', '"', '\'', '(', '[']).trim();
+    let after = after.trim_start_matches(['>', '"', '\'', ')', ']', '.']).trim_start();
+    let label = before.trim_end_matches(':').trim().to_ascii_lowercase();
+    let labelled = matches!(
+        label.as_str(),
+        "recipient"
+            | "to"
+            | "user"
+            | "mailbox"
+            | "rcpt to"
+            | "final-recipient"
+            | "user mailbox"
+            | "destinatario"
+            | "-"
+            | "*"
+            | "address"
+            | "final-recipient: rfc822;"
+            | "recipient address"
+            | "failed recipient"
+            | "for"
+            | "|"
+            | "recipients"
+            | "final-recipient: rfc822"
+            | "e-mail"
+            | "email"
+            | "unknown user"
+            | "user unknown"
+            | "smtp"
+    );
+    let ends = after.is_empty()
+        || after.starts_with([':', '(', '-', ','])
+        || after.starts_with("on ")
+        || after.to_ascii_lowercase().starts_with("mailto:")
+        || after.starts_with("<mailto:")
+        || after.starts_with("...");
+    let stands_first = before.is_empty() && (ends || line.starts_with('<'));
+    if !(stands_first || labelled) {
+        return None;
+    }
+    let address = found.as_str().trim_end_matches(['.', '-']);
+    let local = address.split('@').next().unwrap_or_default().to_ascii_lowercase();
+    if matches!(local.as_str(), "postmaster" | "mailer-daemon") {
+        return None; // "contact postmaster@…"
+    }
+    Address::parse(address).map(|address| address.address)
+}
+
+static REPLY_CODE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix) (?: said: | error: | reply(?:ed)?: | response(?:\swas)?: | rejected[^:]{0,20}: | smtp[^:]{0,30}: | code )
+          \s*<?\s* ([45])[0-9]{2}\b",
+    )
+});
+
+/// A basic SMTP reply in a report without an enhanced code: its class, as the status that says no more.
+fn reply_code(text: &str) -> Option<String> {
+    let class = REPLY_CODE.captures(text)?.get(1)?.as_str().to_owned();
+    Some(format!("{class}.0.0"))
+}
+
+/// The Message-ID of the mail that came back: from the returned headers, else from the text.
+fn original_message_id(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<String> {
+    let by_header = |block: &[u8]| {
+        let block = super::normal::normalise(block);
+        Header::read(&block).first("Message-ID").and_then(|value| identity::message_id(&value))
+    };
+    leaves
+        .iter()
+        .find_map(|leaf| match leaf.media_type.as_str() {
+            "text/rfc822-headers" | "text/rfc822-header" | "message/global-headers" => {
+                by_header(leaf.text.as_deref()?.as_bytes())
+            }
+            _ => by_header(leaf.header.as_deref()?),
+        })
+        .or_else(|| {
+            let field = evidence.text.lines().map(str::trim_start).find(|line| {
+                super::normal::starts_with_ignoring_case(
+                    line.trim_start_matches(['>', ' ']).as_bytes(),
+                    b"message-id:",
+                )
+            })?;
+            identity::message_id(field.split_once(':')?.1)
+        })
+}
+
+#[cfg(test)]
+#[path = "bounce/tests.rs"]
+mod tests;

@@ -1,0 +1,280 @@
+//! The MIME structure, flattened: the only file that knows mail-parser.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use mail_parser::decoders::base64::base64_decode;
+use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::decoders::quoted_printable::quoted_printable_decode;
+use mail_parser::parsers::MessageStream;
+use mail_parser::{
+    ContentType, Encoding, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType,
+};
+
+use super::charset;
+use super::header::{decode_words, neutral};
+
+/// The text of a part is read up to this many bytes: no person wrote more, and each copy counts (I12).
+const TEXT: usize = 1024 * 1024;
+/// Multiparts within multiparts are followed this deep; what lies deeper is left alone.
+const DEPTH: usize = 100;
+
+static PARSER: LazyLock<MessageParser> =
+    LazyLock::new(|| MessageParser::new().with_mime_headers().default_header_ignore());
+
+/// One leaf of the structure, in the order of the mail.
+#[derive(Debug, Default)]
+pub(super) struct Leaf {
+    /// `type/subtype`, lower case.
+    pub media_type: String,
+    /// File name, decoded, on one line; may be empty.
+    pub name: String,
+    /// Decoded size in bytes.
+    pub size: u64,
+    /// What Content-Disposition says.
+    pub disposition: Disposition,
+    /// The text, for `text/*`, reports and attached headers.
+    pub text: Option<String>,
+    /// The text's charset label was missing or wrong.
+    pub mislabelled: bool,
+    /// `format=flowed`, and whether `delsp=yes` (RFC 3676).
+    pub flowed: Option<DelSp>,
+    /// `method` of a calendar part, upper case.
+    pub method: Option<String>,
+    /// How many attached mails this leaf is inside of.
+    pub nested: usize,
+    /// Another part of the same `multipart/alternative` is shown in its place, or the root of its
+    /// `multipart/related` is.
+    pub aside: bool,
+    /// The header block, for an attached mail.
+    pub header: Option<Vec<u8>>,
+}
+
+/// What Content-Disposition says.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disposition {
+    #[default]
+    Unsaid,
+    Inline,
+    Attachment,
+}
+
+/// RFC 3676 §4: whether the blank at a soft line end goes too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DelSp {
+    No,
+    Yes,
+}
+
+/// The leaves of a mail, and what its top says about it.
+#[derive(Debug, Default)]
+pub(super) struct Structure {
+    /// Every leaf.
+    pub leaves: Vec<Leaf>,
+    /// `report-type` of a `multipart/report`, lower case; empty when that parameter is missing.
+    pub report_type: Option<String>,
+}
+
+/// Reads the structure of a normalised mail that has passed the guard; `None` when mail-parser gives up.
+pub(super) fn structure(mail: &[u8]) -> Option<Structure> {
+    let message = PARSER.parse(mail)?;
+    let report_type = message.parts.first().and_then(MimeHeaders::content_type).and_then(|content_type| {
+        let is_report = content_type.ctype() == "multipart" && content_type.subtype() == Some("report");
+        is_report.then(|| content_type.attribute("report-type").unwrap_or_default().to_ascii_lowercase())
+    });
+    let mut walk = Walk { message: &message, nested: 0, leaves: Vec::new() };
+    walk.part(0, 0);
+    Some(Structure { leaves: walk.leaves, report_type })
+}
+
+struct Walk<'m, 'x> {
+    message: &'m Message<'x>,
+    nested: usize,
+    leaves: Vec<Leaf>,
+}
+
+impl Walk<'_, '_> {
+    fn part(&mut self, id: usize, depth: usize) {
+        let Some(part) = self.message.parts.get(id).filter(|_| depth < DEPTH) else { return };
+        match &part.body {
+            PartType::Multipart(children) => {
+                let children: Vec<usize> = children
+                    .iter()
+                    .filter_map(|&child| usize::try_from(child).ok())
+                    .filter(|&c| c != id)
+                    .collect();
+                self.multipart(subtype(part), &children, depth);
+            }
+            PartType::Message(inner) => {
+                let mut leaf = self.leaf(part);
+                leaf.size = u64::from(part.raw_end_offset().saturating_sub(part.raw_body_offset()));
+                leaf.header = inner.parts.first().map(|root| {
+                    slice(&inner.raw_message, root.raw_header_offset(), root.raw_body_offset()).to_vec()
+                });
+                self.leaves.push(leaf);
+                let mut walk = Walk { message: inner, nested: self.nested + 1, leaves: Vec::new() };
+                walk.part(0, depth + 1);
+                self.leaves.append(&mut walk.leaves);
+            }
+            _ => {
+                let leaf = self.leaf(part);
+                self.leaves.push(leaf);
+            }
+        }
+    }
+
+    fn multipart(&mut self, kind: Option<&str>, children: &[usize], depth: usize) {
+        let mut branches = Vec::with_capacity(children.len());
+        for &child in children {
+            let from = self.leaves.len();
+            self.part(child, depth + 1);
+            branches.push(from..self.leaves.len());
+        }
+        let nested = self.nested;
+        let has_text = |leaves: &[Leaf], media_type: &str| {
+            leaves.iter().any(|leaf| {
+                leaf.nested == nested
+                    && leaf.media_type == media_type
+                    && leaf.text.as_deref().is_some_and(|text| !text.trim().is_empty())
+            })
+        };
+        let chosen = match kind {
+            // RFC 2046 §5.1.4: one of them. The plain text keeps quotes as the writer's program marked them.
+            Some("alternative") => ["text/plain", "text/html"].iter().find_map(|wanted| {
+                branches.iter().position(|range| {
+                    self.leaves.get(range.clone()).is_some_and(|leaves| has_text(leaves, wanted))
+                })
+            }),
+            // RFC 2387: the root, then what it shows.
+            Some("related") => Some(0),
+            _ => return,
+        };
+        let Some(chosen) = chosen else { return };
+        for (branch, range) in branches.into_iter().enumerate().filter(|(branch, _)| *branch != chosen) {
+            debug_assert_ne!(branch, chosen);
+            for leaf in self.leaves.get_mut(range).into_iter().flatten() {
+                leaf.aside = true;
+            }
+        }
+    }
+
+    fn leaf(&self, part: &MessagePart<'_>) -> Leaf {
+        let content_type = part.content_type();
+        let attribute = |name| content_type.and_then(|content_type| content_type.attribute(name));
+        let media_type = media_type(content_type, part);
+        let mut leaf = Leaf {
+            name: name(part),
+            size: part.contents().len() as u64,
+            disposition: match part.content_disposition() {
+                Some(said) if said.is_attachment() => Disposition::Attachment,
+                Some(said) if said.is_inline() => Disposition::Inline,
+                _ => Disposition::Unsaid,
+            },
+            method: attribute("method").map(str::to_ascii_uppercase),
+            flowed: attribute("format").filter(|format| format.eq_ignore_ascii_case("flowed")).map(|_| {
+                match attribute("delsp") {
+                    Some(delsp) if delsp.eq_ignore_ascii_case("yes") => DelSp::Yes,
+                    _ => DelSp::No,
+                }
+            }),
+            nested: self.nested,
+            ..Leaf::default()
+        };
+        match &part.body {
+            PartType::Text(text) | PartType::Html(text) => {
+                let (text, mislabelled) = self.text(part, text, attribute("charset"));
+                leaf.text = Some(text);
+                leaf.mislabelled = mislabelled;
+            }
+            PartType::Binary(bytes) | PartType::InlineBinary(bytes) if reads_as_text(&media_type) => {
+                leaf.text = Some(charset::decode(bytes, attribute("charset")).text.into_owned());
+            }
+            _ => {}
+        }
+        leaf.media_type = media_type;
+        leaf
+    }
+
+    /// mail-parser has decoded the text by its label and put U+FFFD where that failed. Where that can be wrong, the
+    /// bytes are decoded again, by sanity.
+    fn text(&self, part: &MessagePart<'_>, text: &str, label: Option<&str>) -> (String, bool) {
+        let is_utf8 = label.is_some_and(|label| label.trim().eq_ignore_ascii_case("utf-8"));
+        let stateful = text.contains('\x1B') || label.is_some_and(|label| label.starts_with(['u', 'U']));
+        if text.is_ascii() && !stateful || is_utf8 && !text.contains('\u{FFFD}') {
+            return (text.get(..text.floor_char_boundary(TEXT)).unwrap_or(text).to_owned(), false);
+        }
+        let bytes = slice(&self.message.raw_message, part.raw_body_offset(), part.raw_end_offset());
+        let bytes = match part.encoding {
+            Encoding::Base64 => base64_decode(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned),
+            Encoding::QuotedPrintable => {
+                quoted_printable_decode(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned)
+            }
+            Encoding::None => Cow::Borrowed(bytes),
+        };
+        let decoded = charset::decode(bytes.get(..TEXT).unwrap_or(&bytes), label);
+        (decoded.text.into_owned(), decoded.mislabelled)
+    }
+}
+
+fn slice(bytes: &[u8], from: u32, to: u32) -> &[u8] {
+    let (from, to) = (usize::try_from(from).unwrap_or(usize::MAX), usize::try_from(to).unwrap_or(usize::MAX));
+    bytes.get(from..to).unwrap_or_default()
+}
+
+fn subtype<'p>(part: &'p MessagePart<'_>) -> Option<&'p str> {
+    part.content_type().and_then(ContentType::subtype)
+}
+
+fn media_type(content_type: Option<&ContentType<'_>>, part: &MessagePart<'_>) -> String {
+    match content_type {
+        Some(said) if !said.ctype().is_empty() => match said.subtype() {
+            Some(subtype) => neutral(&format!("{}/{subtype}", said.ctype())),
+            None if said.ctype() == "text" => "text/plain".to_owned(),
+            None => neutral(said.ctype()),
+        },
+        _ if matches!(part.body, PartType::Message(_)) => "message/rfc822".to_owned(),
+        _ => "text/plain".to_owned(), // RFC 2045 §5.2
+    }
+}
+
+/// Parts of reports: text by nature, whatever their type says.
+fn reads_as_text(media_type: &str) -> bool {
+    media_type.starts_with("message/")
+        || matches!(
+            media_type,
+            "text/rfc822-headers" | "text/rfc822-header" | "text/calendar" | "application/ics"
+        )
+}
+
+/// The file name, from the disposition or the type, with encoded words (not allowed there, but usual) decoded.
+fn name(part: &MessagePart<'_>) -> String {
+    part.attachment_name().map(|name| neutral(&decode_words(name))).unwrap_or_default()
+}
+
+/// Reads a Date value as tolerantly as real mail needs.
+pub(super) fn date(value: &str) -> Option<Timestamp> {
+    let line = format!("{value}\r\n");
+    match MessageStream::new(line.as_bytes()).parse_date() {
+        HeaderValue::DateTime(date) if date.is_valid() && date.day > 0 => {
+            Timestamp::from_second(date.to_timestamp()).ok()
+        }
+        _ => None,
+    }
+}
+
+/// Decodes base64, blanks tolerated; `None` when it is none.
+pub(super) fn decode_base64(bytes: &[u8]) -> Option<Vec<u8>> {
+    base64_decode(bytes)
+}
+
+/// Decodes quoted-printable; `None` when it is none.
+pub(super) fn decode_quoted_printable(bytes: &[u8]) -> Option<Vec<u8>> {
+    quoted_printable_decode(bytes)
+}
+
+/// Decodes the charsets that the web forgot, such as UTF-7.
+pub(super) fn decode_rare_charset(label: &str, bytes: &[u8]) -> Option<String> {
+    let label = label.strip_prefix("unicode-1-1-").unwrap_or(label);
+    charset_decoder(label.to_ascii_lowercase().as_bytes()).map(|decode| decode(bytes))
+}

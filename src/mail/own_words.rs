@@ -1,0 +1,454 @@
+//! The new words of a mail: what is quoted, signed and disclaimed comes off. In doubt it stays.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::pattern;
+
+/// What a mail is among others; it decides what its quoted part means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A first mail, or one that we know nothing of: a text that is all quotation stays whole.
+    New,
+    /// An answer: what it quotes has been said before, even when nothing else is left.
+    Reply,
+    /// A forward: the quoted part *is* the message.
+    Forward,
+}
+
+/// Lines longer than this are text, not a header of a quotation.
+const LONGEST_HEADER: usize = 400;
+/// A signature has at most this many lines.
+const SIGNATURE_LINES: usize = 14;
+
+/// Takes quotations, signature, mobile footers and disclaimers off a text (LF or CRLF). Every line that comes back is
+/// a line of the text, in its order. Linear in the text.
+pub fn strip(text: &str, kind: Kind) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    let lines = match kind {
+        Kind::Forward => all.clone(),
+        Kind::New | Kind::Reply => unquoted(&all, kind),
+    };
+    let own = without_footers(&lines);
+    if own.iter().all(|line| line.trim().is_empty()) {
+        return match kind {
+            Kind::Reply => String::new(),
+            Kind::New | Kind::Forward => text.trim().to_owned(),
+        };
+    }
+    own.join("\n").trim().to_owned()
+}
+
+/// The lines that the writer of this mail wrote.
+fn unquoted<'a>(lines: &[&'a str], kind: Kind) -> Vec<&'a str> {
+    let mut own = Vec::with_capacity(lines.len());
+    let mut written = false;
+    let mut index = 0;
+    while let Some(&line) = lines.get(index) {
+        let rest = lines.get(index..).unwrap_or_default();
+        if is_quoted(line) {
+            index += 1;
+        } else if let Some(header) = quotation_header(rest) {
+            let quoted = rest.get(header.lines..).unwrap_or_default();
+            if header.style == Style::Forward && kind == Kind::New {
+                own.extend(rest); // the subject was rewritten, the mail is still a forward
+                break;
+            } else if marks_every_line(quoted) {
+                index += header.lines; // its lines say themselves where it ends; answers may stand between
+            } else if written {
+                break;
+            } else {
+                index += header.lines; // nothing above: the answer stands below
+            }
+        } else {
+            written |= !line.trim().is_empty();
+            own.push(line);
+            index += 1;
+        }
+    }
+    own
+}
+
+fn is_quoted(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with('>') || line.starts_with("|>")
+}
+
+/// Whether the first line with text is marked as quoted.
+fn marks_every_line(lines: &[&str]) -> bool {
+    lines.iter().find(|line| !line.trim().is_empty()).is_some_and(|line| is_quoted(line))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Reply,
+    Forward,
+}
+
+/// What announces a quotation: how many lines it takes, and which kind follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct QuotationHeader {
+    lines: usize,
+    style: Style,
+}
+
+fn quotation_header(lines: &[&str]) -> Option<QuotationHeader> {
+    let first = lines.first()?.trim();
+    if first.is_empty() || first.len() > LONGEST_HEADER {
+        return None;
+    }
+    if let Some(style) = separator(first) {
+        // "-----Mensaje original-----", often with a block of fields below
+        let below = lines.get(1..).unwrap_or_default();
+        let blank = below.iter().take(2).take_while(|line| line.trim().is_empty()).count();
+        let fields = field_block(below.get(blank..).unwrap_or_default());
+        return Some(QuotationHeader { lines: 1 + fields.map_or(0, |fields| blank + fields), style });
+    }
+    if let Some(fields) = field_block(lines) {
+        return Some(QuotationHeader { lines: fields, style: Style::Reply });
+    }
+    if is_rule(first) {
+        let fields = field_block(lines.get(1..)?)?;
+        return Some(QuotationHeader { lines: 1 + fields, style: Style::Reply });
+    }
+    attribution(lines).map(|lines| QuotationHeader { lines, style: Style::Reply })
+}
+
+/// "________________________________", as Outlook draws it above the fields.
+fn is_rule(line: &str) -> bool {
+    line.len() >= 5 && line.chars().all(|c| matches!(c, '_' | '-' | '*' | '='))
+}
+
+static SEPARATOR: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix)^ [-_=*\s]{2,} \s* (?:
+            (?P<reply> original\s(?:message|mail|e-?mail|appointment) | mensaje\soriginal | correo\soriginal
+              | reply\smessage | message\sd'origine | message\soriginal | urspr\x{fc}ngliche\s(?:nachricht|e-?mail)
+              | messaggio\soriginale | mensagem\soriginal | oprindelig\s(?:meddelelse|besked) | ursprungligt\smeddelande
+              | on\s.*\swrote | el\s.*\sescribi[o\x{f3}] )
+          | (?P<forward> (?:begin\s)?forwarded\smessage | (?:mensaje|correo)\s(?:re)?enviado | mensaje\sreenviado
+              | message\stransf\x{e9}r\x{e9} | weitergeleitete\snachricht | messaggio\sinoltrato
+              | mensagem\sencaminhada )
+        ) \s* :? \s* [-_=*\s]{2,} $",
+    )
+});
+
+fn separator(line: &str) -> Option<Style> {
+    let fenced = line.starts_with(['-', '_', '=', '*']) && line.ends_with(['-', '_', '=', '*']);
+    if !fenced {
+        let forwarded = ["begin forwarded message:", "inicio del mensaje reenviado:"];
+        return forwarded.contains(&line.to_lowercase().as_str()).then_some(Style::Forward);
+    }
+    let found = SEPARATOR.captures(line)?;
+    Some(if found.name("forward").is_some() { Style::Forward } else { Style::Reply })
+}
+
+/// Labels of the field block that Outlook and its like put above a quotation.
+const SENDER: &[&str] =
+    &["from", "de", "von", "da", "van", "från", "fra", "od", "от", "发件人", "差出人", "lähettäjä", "kimden"];
+const OTHERS: &[&str] = &[
+    "sent",
+    "date",
+    "to",
+    "subject",
+    "cc",
+    "enviado",
+    "enviado el",
+    "enviada em",
+    "fecha",
+    "para",
+    "asunto",
+    "data",
+    "a",
+    "oggetto",
+    "inviato",
+    "envoyé",
+    "envoyé le",
+    "date d'envoi",
+    "à",
+    "objet",
+    "gesendet",
+    "datum",
+    "an",
+    "betreff",
+    "assunto",
+    "skickat",
+    "till",
+    "ämne",
+    "sendt",
+    "til",
+    "emne",
+    "verzonden",
+    "aan",
+    "onderwerp",
+    "reply-to",
+    "responder a",
+    "risposta",
+    "importancia",
+    "importance",
+    "发送时间",
+    "收件人",
+    "主题",
+    "wysłano",
+    "do",
+    "temat",
+    "дата",
+    "кому",
+    "тема",
+    "send",
+];
+
+/// The lines that a block of fields takes: a sender and at least two more within the next lines.
+fn field_block(lines: &[&str]) -> Option<usize> {
+    let label = label_of(lines.first()?)?;
+    if !SENDER.contains(&label.as_str()) {
+        return None;
+    }
+    let (mut fields, mut taken, mut misses) = (0, 1, 0);
+    for (index, line) in lines.iter().enumerate().skip(1).take(10) {
+        if label_of(line)
+            .is_some_and(|label| OTHERS.contains(&label.as_str()) || SENDER.contains(&label.as_str()))
+        {
+            fields += 1;
+            taken = index + 1;
+            misses = 0;
+        } else {
+            misses += 1; // a long list of addresses goes on, or a blank line stands between
+            if misses > 2 {
+                break;
+            }
+        }
+    }
+    (fields >= 2).then_some(taken)
+}
+
+/// The label of a line such as `*De:* Ana`, lower case.
+fn label_of(line: &str) -> Option<String> {
+    let line = line.trim().trim_start_matches(['*', '_']);
+    let end = line.char_indices().take(24).find(|(_, c)| matches!(c, ':' | '：')).map(|(at, _)| at)?;
+    let label = line.get(..end)?.trim_matches(['*', '_', ' ', '\u{A0}']).to_lowercase();
+    (!label.is_empty()).then_some(label)
+}
+
+/// First words of "On … wrote:" in the languages that customers' programs speak.
+const OPENINGS: &[&str] = &[
+    "on", "el", "le", "am", "em", "il", "op", "den", "w", "pe", "dnia", "vào", "na", "at", "en", "lun",
+    "mar", "mié", "jue", "vie", "sáb", "dom", "---- on", "---- el",
+];
+/// Last words before its colon.
+const VERBS: &[&str] = &[
+    "wrote",
+    "writes",
+    "said",
+    "escribió",
+    "escribio",
+    "escribiÃ³",
+    "escribe",
+    "ha escrito",
+    "a écrit",
+    "schrieb",
+    "geschrieben",
+    "escreveu",
+    "ha scritto",
+    "schreef",
+    "skrev",
+    "napisał",
+    "napisała",
+    "napisał(a)",
+    "a scris",
+    "пишет",
+    "写道",
+    "viết",
+    "kirjoitti",
+    "написал",
+    "написа",
+    "dijo",
+    "crivait",
+    "wrote ----",
+    "escribió ----",
+];
+
+/// The lines of "El lun, 2 nov 2026 a las 10:00, Ana (<ana@…>) escribió:", wrapped over up to four.
+fn attribution(lines: &[&str]) -> Option<usize> {
+    let first = lines.first()?.trim();
+    let opens = opens_attribution(first);
+    if !opens && !first.contains(['@', '<']) && !ends_attribution(first) {
+        return None;
+    }
+    let mut joined = String::new();
+    for (index, line) in lines.iter().take(4).enumerate() {
+        let line = line.trim();
+        if line.is_empty() && index > 0 {
+            return None;
+        }
+        joined.push_str(line);
+        if joined.len() > LONGEST_HEADER {
+            return None;
+        }
+        // A date or an address tells it from prose such as "the error says, and I wrote:".
+        let has_proof = joined.contains('@') || joined.chars().any(|c| c.is_ascii_digit());
+        if has_proof && ends_attribution(&joined) {
+            return Some(index + 1);
+        }
+        if line.ends_with(':') || (index == 0 && line.ends_with(['.', '?', '!'])) {
+            // "2026/11/02 Ana <ana@…>:" has no verb at all
+            let bare = has_proof && joined.ends_with(">:") && first.starts_with(|c: char| c.is_ascii_digit());
+            return bare.then_some(index + 1);
+        }
+        joined.push(' ');
+    }
+    // Phones in some languages put the sender last: "Den 2. nov. kl. 10.00 skrev Ana <a@b.co>:"
+    None
+}
+
+fn opens_attribution(line: &str) -> bool {
+    let lower: String =
+        line.trim_start_matches(['-', ' ', '*']).chars().take(24).flat_map(char::to_lowercase).collect();
+    OPENINGS
+        .iter()
+        .any(|word| lower.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', ',', '.', '\u{A0}'])))
+        || line.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn ends_attribution(text: &str) -> bool {
+    let tail = text.trim_end().trim_end_matches(['-', ' ']);
+    let (tail, colon) = match tail.strip_suffix([':', '：']) {
+        Some(tail) => (tail.trim_end(), true),
+        None => (tail, false),
+    };
+    let dashed = text.ends_with("----");
+    if !colon && !dashed {
+        return false;
+    }
+    let tail = last_chars(tail, 80).to_lowercase();
+    VERBS
+        .iter()
+        .any(|verb| tail.strip_suffix(verb).is_some_and(|before| !before.ends_with(char::is_alphabetic)))
+        || ["skrev ", "schrieb ", "kirjoitti ", "écrit "].iter().any(|verb| tail.contains(verb))
+}
+
+fn last_chars(text: &str, count: usize) -> &str {
+    let at = text.char_indices().rev().nth(count).map_or(0, |(at, _)| at);
+    text.get(at..).unwrap_or(text)
+}
+
+/// Takes signature, mobile footers and disclaimers off the end.
+fn without_footers<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let mut own: Vec<&str> = lines.to_vec();
+    if let Some(at) = signature(&own) {
+        own.truncate(at);
+    }
+    if let Some(at) = disclaimer(&own) {
+        own.truncate(at);
+    }
+    loop {
+        while own.last().is_some_and(|line| line.trim().is_empty() || is_rule(line.trim())) {
+            own.pop();
+        }
+        match own.last() {
+            Some(line) if is_mobile_footer(line) => own.pop(),
+            _ => break,
+        };
+    }
+    own
+}
+
+/// Where a signature begins: the last `-- ` line (RFC 3676 §4.3) with few lines below and text above.
+fn signature(lines: &[&str]) -> Option<usize> {
+    let mut below = 0;
+    for (index, line) in lines.iter().enumerate().rev() {
+        if matches!(*line, "-- " | "--" | "—" | "__") {
+            let above = lines.get(..index)?.iter().any(|line| !line.trim().is_empty());
+            return above.then_some(index);
+        }
+        below += usize::from(!line.trim().is_empty());
+        if below > SIGNATURE_LINES {
+            return None;
+        }
+    }
+    None
+}
+
+const MOBILE: &[&str] = &[
+    "sent from my ",
+    "sent from mobile",
+    "sent from outlook",
+    "sent from yahoo mail",
+    "sent from mailbox",
+    "sent via ",
+    "sent with ",
+    "get outlook for",
+    "enviado desde mi ",
+    "enviado desde outlook",
+    "enviado desde el ",
+    "enviado desde correo",
+    "enviado desde yahoo",
+    "enviado de mi ",
+    "enviado con ",
+    "enviado a través de mi",
+    "obtener outlook para",
+    "obtén outlook para",
+    "descargar outlook para",
+    "enviado do meu",
+    "envoyé de mon",
+    "von meinem ",
+    "sendt fra min",
+    "skickat från min",
+    "inviato da ",
+    "verzonden vanaf",
+    "outlook para android",
+    "outlook para ios",
+    "отправлено с",
+];
+
+fn is_mobile_footer(line: &str) -> bool {
+    let line = line.trim().trim_start_matches(['*', '_', '<', '(', '[']);
+    if line.len() > 100 {
+        return false;
+    }
+    let line = line.to_lowercase();
+    MOBILE.iter().any(|footer| line.starts_with(footer))
+}
+
+static DISCLAIMER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix)^[\s*_=\[(-]*(?:
+            aviso\s(?:legal|de\sconfidencialidad|de\sprivacidad) | nota\sde\sconfidencialidad | confidencialidad\b
+          | cl\x{e1}usula\sde\sconfidencialidad | la\sinformaci[o\x{f3}]n\scontenida\sen\seste
+          | este\s(?:mensaje|correo|e-?mail)\b.{0,120}\b(?:confidencial|destinatari|privilegiad)
+          | este\s(?:mensaje|correo)\b.{0,60}\b(?:analizado|comprobado|revisado|virus)
+          | libre\sde\svirus | antes\sde\simprimir | no\simprima | piense\santes\sde\simprimir
+          | virus-free | this\s(?:e-?mail|message|communication)\b.{0,160}\b(?:confidential|intended|privileged|virus)
+          | confidential(?:ity)?\s(?:notice|note) | disclaimer\b | legal\snotice | the\sinformation\scontained\sin\sthis
+          | please\sconsider\sthe\senvironment | avast\slogo | no\svirus\sfound
+        )",
+    )
+});
+
+/// Where a disclaimer begins: a paragraph near the end that opens like one, with text above.
+fn disclaimer(lines: &[&str]) -> Option<usize> {
+    let mut seen = false; // text above
+    let mut starts_paragraph = true;
+    let mut found = None;
+    for (index, line) in lines.iter().enumerate() {
+        let blank = line.trim().is_empty() || is_rule(line.trim());
+        if !blank && starts_paragraph && seen {
+            let head: String = line.chars().take(300).collect();
+            if found.is_none() && DISCLAIMER.is_match(&head) {
+                found = Some(index);
+            }
+        }
+        seen |= !blank;
+        starts_paragraph = blank;
+    }
+    let at = found?;
+    let (above, below) = lines.split_at_checked(at)?;
+    let weight = |lines: &[&str]| lines.iter().filter(|line| !line.trim().is_empty()).count();
+    // Much text below is no footer: somebody asks about a disclaimer.
+    (weight(below) <= 40 && !above.is_empty()).then_some(at)
+}
+
+#[cfg(test)]
+#[path = "own_words/tests.rs"]
+mod tests;

@@ -1,0 +1,131 @@
+//! Answers, forwards and footers as the usual programs write them, each with the words that are new.
+
+use super::*;
+
+fn reply(text: &str) -> String {
+    strip(text, Kind::Reply)
+}
+
+#[test]
+fn a_text_without_quotation_stays_whole() {
+    for text in [
+        "Hola, mi página no carga.\n\nGracias,\nAna",
+        "One outstanding question: did you reboot?",
+        "El error dice:\nconnection refused",
+        "De: la nada apareció esto",
+        "Se lo escribí ayer:\nno hay respuesta",
+    ] {
+        assert_eq!(reply(text), text);
+        assert_eq!(strip(text, Kind::New), text);
+    }
+}
+
+#[test]
+fn attribution_lines_cut_the_quotation() {
+    for header in [
+        "El lun, 2 nov 2026 a las 10:00, Soporte (<soporte@mihost.example>) escribió:",
+        "El 2/11/26 a las 10:00, Soporte escribió:",
+        "On Mon, Nov 2, 2026 at 10:00 AM Support <soporte@mihost.example> wrote:",
+        "On Mon, Nov 2, 2026 at 10:00 AM Support\n<soporte@mihost.example> wrote:",
+        "Le 2 nov. 2026 à 10:00, Soporte <soporte@mihost.example> a écrit :",
+        "2026-11-02 10:00 GMT-05:00 Soporte <soporte@mihost.example>:",
+        "Soporte <soporte@mihost.example> escribió:",
+        "Am 02.11.2026 um 10:00 schrieb Support:",
+        "---- On Mon, 02 Nov 2026 10:00:00 -0500 Support<soporte@mihost.example> wrote ----",
+    ] {
+        for quoted in ["> Recibimos su caso ACU-7\n>\n> Saludos", "Recibimos su caso ACU-7\n\nSaludos"] {
+            assert_eq!(reply(&format!("Sigue igual.\n\n{header}\n\n{quoted}\n")), "Sigue igual.", "{header}");
+        }
+    }
+}
+
+#[test]
+fn field_blocks_cut_the_quotation() {
+    for header in [
+        "De: Soporte <soporte@mihost.example>\nEnviado: lunes, 2 de noviembre de 2026 10:00\nPara: Ana\nAsunto: Re: x",
+        "*De:* Soporte\n*Enviado el:* lunes\n*Para:* Ana; Luis;\n Marta\n*CC:* Eva\n*Asunto:* x",
+        "________________________________\nFrom: Support\nSent: Monday\nTo: Ana\nSubject: x",
+        "-----Mensaje original-----\nDe: Soporte\nEnviado: lunes\nPara: Ana\nAsunto: x",
+        "-----Original Message-----",
+        "From: Support\n\nDate: Monday\n\nTo: Ana\n\nSubject: x",
+    ] {
+        assert_eq!(
+            reply(&format!("Ya pagué.\n\n{header}\n\nSu cuenta está suspendida.")),
+            "Ya pagué.",
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn answers_between_and_below_quotations_stay() {
+    let between =
+        "El lun, 2 nov 2026, Soporte escribió:\n> ¿Qué dominio?\nmitienda.example\n> ¿Desde cuándo?\nAyer.";
+    assert_eq!(reply(between), "mitienda.example\nAyer.");
+    let below = "El lun, 2 nov 2026, Soporte escribió:\n> ¿Qué dominio?\n\nmitienda.example\n";
+    assert_eq!(reply(below), "mitienda.example");
+    let unmarked = "El lun, 2 nov 2026, Soporte escribió:\n\nSigue caído.";
+    assert_eq!(reply(unmarked), "Sigue caído.");
+}
+
+#[test]
+fn a_forward_keeps_what_it_forwards() {
+    let text = "Por favor miren esto.\n\n---------- Forwarded message ---------\nDe: Luis <luis@b.co>\nDate: lun\n\
+                Subject: caída\nTo: Ana\n\nLa página está caída.";
+    assert_eq!(strip(text, Kind::Forward), text);
+    assert_eq!(strip(text, Kind::New), text);
+}
+
+#[test]
+fn all_quotation_is_nothing_new_in_an_answer_only() {
+    let text = "> todo\n> citado";
+    assert_eq!(reply(text), "");
+    assert_eq!(strip(text, Kind::New), text);
+    assert_eq!(strip(text, Kind::Forward), text);
+}
+
+#[test]
+fn signatures_come_off_only_when_they_are_short_and_last() {
+    assert_eq!(reply("Sigue igual.\n\n-- \nAna Ruiz\nGerente"), "Sigue igual.");
+    assert_eq!(reply("-- \nAna Ruiz"), "-- \nAna Ruiz".trim());
+    let log = format!("Este es el registro:\n--\n{}", "línea del registro\n".repeat(30));
+    assert!(reply(&log).ends_with("línea del registro"));
+}
+
+#[test]
+fn footers_of_phones_and_filters_come_off() {
+    for footer in [
+        "Enviado desde mi iPhone",
+        "Sent from my Galaxy",
+        "Obtener Outlook para Android<https://aka.ms/x>",
+        "AVISO LEGAL: Este mensaje es confidencial.\nSi no es usted el destinatario, bórrelo.",
+        "Este correo electrónico y sus anexos son confidenciales y para uso del destinatario.",
+        "Libre de virus. www.avast.com",
+        "This email and any attachments are confidential and intended for the addressee.",
+    ] {
+        assert_eq!(
+            reply(&format!("No me llegan correos.\n\n{footer}\n")),
+            "No me llegan correos.",
+            "{footer}"
+        );
+    }
+    let question = "Aviso legal: ¿pueden ponerlo en mi página?";
+    assert_eq!(reply(question), question);
+}
+
+#[test]
+fn every_line_that_comes_back_was_there() {
+    let text = "uno\n> dos\ntres\r\n\r\nEl 2/11/26, Ana escribió:\n> x\ncuatro\n-- \nfirma";
+    let own = strip(text, Kind::New);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(own.lines().all(|line| lines.contains(&line)), "{own}");
+}
+
+#[test]
+fn hostile_texts_take_linear_time() {
+    for unit in ["> ", "On 1 ", "On 1\n", "From: x\n", "--\n", "-", "a@b <", "escribió:\n", "\n"] {
+        let text = unit.repeat(400_000 / unit.len());
+        strip(&text, Kind::New);
+        strip(&text, Kind::Reply);
+    }
+}
