@@ -1,3 +1,5 @@
 //! The `acuse` command: parse, run, exit with its code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    acuse::cli::main(std::env::args_os())
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::plan::{Calendar, PlanFiles, Plans};
 use crate::problem::{Problem, Severity, Source};
-use crate::reply::Templates;
+use crate::reply::{self, Templates};
 use crate::rules::{RuleFiles, RuleSet};
 use crate::site::fingerprint;
 
@@ -30,7 +30,7 @@ macro_rules! shipped {
     };
 }
 
-/// The policy that is compiled into the binary: every file of `rules/` by its name there.
+/// The policy that is compiled into the binary, by its names in `rules/`; the reply texts are `reply::shipped`.
 pub const SHIPPED: &[(&str, &str)] = shipped![
     "calendar.toml",
     "cases.toml",
@@ -41,26 +41,6 @@ pub const SHIPPED: &[(&str, &str)] = shipped![
     "medium.toml",
     "plans.toml",
     "words.toml",
-    "replies/en/ack.html",
-    "replies/en/ack.txt",
-    "replies/en/late.html",
-    "replies/en/late.txt",
-    "replies/en/raised.html",
-    "replies/en/raised.txt",
-    "replies/en/reopened.html",
-    "replies/en/reopened.txt",
-    "replies/en/unclassified.html",
-    "replies/en/unclassified.txt",
-    "replies/es/ack.html",
-    "replies/es/ack.txt",
-    "replies/es/late.html",
-    "replies/es/late.txt",
-    "replies/es/raised.html",
-    "replies/es/raised.txt",
-    "replies/es/reopened.html",
-    "replies/es/reopened.txt",
-    "replies/es/unclassified.html",
-    "replies/es/unclassified.txt",
 ];
 
 /// The files of a policy before they are compiled.
@@ -77,7 +57,9 @@ impl PolicyFiles {
             let file = Source { name: format!("rules/{name}"), text: (*text).to_owned() };
             ((*name).to_owned(), Arc::new(file))
         };
-        Self { files: SHIPPED.iter().map(source).collect(), local: BTreeMap::new() }
+        let reply = |file: Arc<Source>| (file.name.trim_start_matches("rules/").to_owned(), file);
+        let files = SHIPPED.iter().map(source).chain(reply::shipped().map(reply)).collect();
+        Self { files, local: BTreeMap::new() }
     }
 
     /// Puts a file of `policy_dir` in the place of the shipped one of that name (`high.toml`,
@@ -113,7 +95,8 @@ impl PolicyFiles {
     }
 
     fn plan_files(&self) -> PlanFiles {
-        let holidays = self.files.iter().chain(&self.local).filter(|(name, _)| name.starts_with("holidays"));
+        // of two of one name the first stands: the local one
+        let holidays = self.local.iter().chain(&self.files).filter(|(name, _)| name.starts_with("holidays"));
         PlanFiles {
             plans: self.file("plans.toml"),
             calendar: self.file("calendar.toml"),

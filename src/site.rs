@@ -86,6 +86,28 @@ impl Default for Limits {
 }
 
 impl Site {
+    /// Nobody in particular, for trying mails and texts without a configuration: no address is ours, no key signs.
+    pub fn nobody() -> Self {
+        Self {
+            name: "MiHost".to_owned(),
+            addresses: Vec::new(),
+            staff: Vec::new(),
+            forms: Vec::new(),
+            lists: Vec::new(),
+            channels: Channels::default(),
+            prefix: "ACU".to_owned(),
+            reopen: SignedDuration::from_hours(14 * 24),
+            close_after: SignedDuration::from_hours(7 * 24),
+            from: Address { name: "Soporte MiHost".to_owned(), address: "soporte@mihost.example".to_owned() },
+            reply_to: None,
+            envelope_from: EnvelopeFrom::Null,
+            max_age: SignedDuration::from_hours(6),
+            authserv_id: None,
+            limits: Limits::default(),
+            keys: Keyring::new(Vec::new()),
+        }
+    }
+
     /// 16 hex digits that name exactly this site, keys apart; every decision stores them (I15).
     pub fn hash(&self) -> String {
         let text = serde_json::to_vec(self).unwrap_or_default(); // plain data: it always serialises

@@ -54,6 +54,11 @@ impl Keyring {
         Self { keys }
     }
 
+    /// Whether it holds no key: then nothing is signed so that it verifies.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Signs a claim: lower-case letters, digits and dots, at most 60 characters, HMAC-SHA-256 cut to 128 bits.
     ///
     /// The form is `ticket.serial.keyid.mac`. Without a key (`explain` needs none) it is `ticket.serial.unsigned` and verifies nowhere.

@@ -1,1 +1,135 @@
-//! (being written)
+//! What an operator types: one file per noun.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+mod ack;
+mod check;
+pub mod context;
+mod customers;
+mod db;
+mod explain;
+mod ingest;
+mod inspect;
+mod outbox;
+mod quarantine;
+pub mod report;
+mod rules;
+mod run;
+mod sla;
+mod tickets;
+
+use context::Context;
+use report::{Code, Done};
+
+/// Reads support mailboxes, opens tickets, and acknowledges each sender with the response time of their plan.
+#[derive(Debug, Parser)]
+#[command(name = "acuse", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The configuration [default: /etc/acuse/acuse.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// A directory whose files stand for the shipped policy's of the same name
+    #[arg(long, value_name = "DIR", global = true)]
+    policy: Option<PathBuf>,
+    /// Take this for the present time, so that output can be repeated
+    #[arg(long, value_name = "TIME", global = true)]
+    now: Option<String>,
+    /// Print JSON for other programs
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Create the state directory, the database and the thread key
+    Init,
+    /// Run the daemon until SIGTERM
+    Run(run::RunArgs),
+    /// Check configuration, rules, plans, calendar and texts: every problem at once
+    Check,
+    /// Take in one mail, as an MTA's pipe delivers it; exits with 0 or 75 and nothing else
+    Ingest(ingest::IngestArgs),
+    /// Show what is read in a mail; nothing is decided
+    Inspect(inspect::InspectArgs),
+    /// Show the whole decision on a mail, a ticket or a text, and why
+    Explain(explain::ExplainArgs),
+    /// Try the rules
+    #[command(subcommand)]
+    Rules(rules::RulesVerb),
+    /// Work out response times
+    #[command(subcommand)]
+    Sla(sla::SlaVerb),
+    /// Try the acknowledgements
+    #[command(subcommand)]
+    Ack(ack::AckVerb),
+    /// List and show tickets
+    #[command(subcommand)]
+    Tickets(tickets::TicketsVerb),
+    /// List, show and set the customer directory
+    #[command(subcommand)]
+    Customers(customers::CustomersVerb),
+    /// List the acknowledgements on their way
+    #[command(subcommand)]
+    Outbox(outbox::OutboxVerb),
+    /// List the mails that were set aside
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineVerb),
+    /// Check the database
+    #[command(subcommand)]
+    Db(db::DbVerb),
+}
+
+/// Runs a command line; what it has to say of errors goes to stderr.
+pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    // an MTA bounces the customer's mail on any code but 75, so that even a misspelt option must be 75 there
+    let is_ingest = arguments.iter().skip(1).any(|argument| argument == "ingest");
+    let (done, code) = match Cli::try_parse_from(arguments) {
+        Ok(cli) => match run(cli) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(failure) => (failure.to_string(), failure.code as u8),
+        },
+        Err(error) if !error.use_stderr() => {
+            drop(error.print()); // --help and --version: a closed pipe is no failure
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => (error.render().to_string(), Code::Usage as u8),
+    };
+    if !done.trim().is_empty() {
+        use std::io::Write as _;
+        drop(writeln!(std::io::stderr().lock(), "{}", done.trim_end())); // nowhere left to complain to
+    }
+    ExitCode::from(if is_ingest { Code::TryAgain as u8 } else { code })
+}
+
+fn run(cli: Cli) -> Done {
+    let Global { config, policy, now, json } = cli.global;
+    let context = Context { config, policy, now, json };
+    match cli.verb {
+        Verb::Init => run::init(&context),
+        Verb::Run(args) => run::run(&context, &args),
+        Verb::Check => check::check(&context),
+        Verb::Ingest(args) => ingest::ingest(&context, &args),
+        Verb::Inspect(args) => inspect::inspect(&context, &args),
+        Verb::Explain(args) => explain::explain(&context, &args),
+        Verb::Rules(verb) => rules::rules(&context, &verb),
+        Verb::Sla(verb) => sla::sla(&context, &verb),
+        Verb::Ack(verb) => ack::ack(&context, &verb),
+        Verb::Tickets(verb) => tickets::tickets(&context, &verb),
+        Verb::Customers(verb) => customers::customers(&context, &verb),
+        Verb::Outbox(verb) => outbox::outbox(&context, &verb),
+        Verb::Quarantine(verb) => quarantine::quarantine(&context, &verb),
+        Verb::Db(verb) => db::db(&context, &verb),
+    }
+}

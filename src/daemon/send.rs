@@ -29,7 +29,7 @@ struct Noted {
 /// Sends what is due until the daemon stops.
 pub(super) async fn run(shared: Shared) {
     let site = &shared.config.site;
-    let mut relay = Relay::new(&shared.config.smtp, shared.trust.clone(), Timeouts::default());
+    let mut relay = Relay::new(&shared.config.smtp, site.from.domain(), Timeouts::default());
     let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_WAIT);
     let mut pace = Pace { per_hour: site.limits.per_hour, sent: VecDeque::new() };
     let mut last: Option<Noted> = None;
@@ -56,7 +56,7 @@ pub(super) async fn run(shared: Shared) {
         pace.sent.push_back(Instant::now());
         let outcome = offer(&mut relay, &shared, &due).await;
         log(&due, &outcome);
-        let server_is_down = matches!(&outcome, Outcome::Deferred { step: Step::Connect | Step::Hello | Step::Login, .. });
+        let server_is_down = matches!(&outcome, Outcome::Deferred { step: Step::Connect | Step::Hello | Step::Auth, .. });
         last = Some(judge(&due, outcome, clock::now()));
         if server_is_down {
             let wait = backoff.next(jitter());

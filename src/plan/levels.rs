@@ -28,6 +28,7 @@ pub(super) fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<
     let mut plans: Vec<Plan> = compiled.into_iter().collect::<Option<_>>()?;
     let order = order?;
     plans.sort_by_key(|plan| order.iter().position(|id| *id == plan.id.as_str()));
+    let default = default.and_then(|id| plans.iter().find(|plan| plan.id == id).cloned());
     Some(Plans { default: default?, plans })
 }
 

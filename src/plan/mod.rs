@@ -39,7 +39,7 @@ pub struct PlanFiles {
 #[derive(Debug, Clone)]
 pub struct Plans {
     /// The plan of whoever has none.
-    pub default: PlanId,
+    pub default: Plan,
     /// Every plan, lowest first.
     pub plans: Vec<Plan>,
 }
@@ -137,6 +137,11 @@ impl Plans {
     /// The plan of that id.
     pub fn plan(&self, id: &PlanId) -> Option<&Plan> {
         self.plans.iter().find(|plan| plan.id == *id)
+    }
+
+    /// The plan of that id, or the default one when it is no longer in the file.
+    pub fn plan_or_default(&self, id: &PlanId) -> &Plan {
+        self.plan(id).unwrap_or(&self.default)
     }
 
     /// The higher of two plans in the order of the file; an unknown one is lowest.

@@ -43,12 +43,12 @@ const NEVER: &[(&str, &str)] = &[
 impl Tx<'_> {
     /// Counts every listed mail and looks for rows that contradict one another.
     pub fn account(&self) -> Result<Account> {
-        let count = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, u64>(0));
+        let count = |sql: &str| self.connection.query_row(sql, [], count_of);
         let mut account = Account { listed: count("SELECT count(*) FROM arrival")?, ..Account::default() };
         account.pending = count("SELECT count(*) FROM arrival WHERE outcome IS NULL")?;
         for (slot, outcome) in account.by_outcome.iter_mut().zip(Outcome::ALL) {
             let sql = "SELECT count(*) FROM arrival WHERE outcome = ?1";
-            *slot = self.connection.query_row(sql, [outcome.as_str()], |row| row.get(0))?;
+            *slot = self.connection.query_row(sql, [outcome.as_str()], count_of)?;
         }
         let sum = account.by_outcome.iter().sum::<u64>() + account.pending;
         if sum != account.listed {
@@ -74,4 +74,8 @@ impl Tx<'_> {
         }
         Ok(account)
     }
+}
+
+fn count_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(0)?.unsigned_abs())
 }

@@ -413,7 +413,7 @@ fn write(
 ) -> Option<Composed> {
     let Setting { site, policy, now, .. } = setting;
     let promise = decision.promise.as_ref()?;
-    let plan = policy.plans.plan(&promise.plan).unwrap_or_else(|| policy.plans.lowest());
+    let plan = policy.plans.plan_or_default(&promise.plan);
     let ours = crate::triage::thread::recipients(message, arrival).find(|address| site.is_ours(address));
     let written_to = ours.and_then(|address| {
         site.addresses.iter().find(|ours| ours.address == address.address || ours.address == address.without_tag().0)

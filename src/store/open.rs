@@ -160,8 +160,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
 fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == MIGRATIONS.len() as i64 {
-        let reasons: usize = connection.query_row("SELECT count(*) FROM reason", [], |row| row.get(0))?;
-        if reasons >= Reason::ALL.len() {
+        let reasons: i64 = connection.query_row("SELECT count(*) FROM reason", [], |row| row.get(0))?;
+        if reasons >= Reason::ALL.len() as i64 {
             return Ok(()); // the usual case, and no reason to wait for a writer
         }
     }

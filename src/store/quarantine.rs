@@ -101,7 +101,7 @@ impl Tx<'_> {
                 reason: row.get(2)?,
                 from: row.get(3)?,
                 subject: row.get(4)?,
-                size: row.get(5)?,
+                size: row.get::<_, i64>(5)?.unsigned_abs(),
                 at: at(row.get(6)?),
             })
         })?;

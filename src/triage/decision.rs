@@ -226,7 +226,6 @@ macro_rules! codes {
         }
     };
 }
-pub(crate) use codes;
 
 codes! {
     /// Why a mail had its outcome.

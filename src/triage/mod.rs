@@ -204,7 +204,7 @@ impl<'a> Case<'a> {
             self.flags.push(Flag::Bulk);
             return Row::Ticket(Reason::BulkKept, Some(AckBecause::NotAPerson));
         }
-        Row::Quarantine(if because.is_some_and(Sign::is_spam) { Reason::Spam } else { Reason::Bulk })
+        Row::Quarantine(if because == Some(Sign::SpamFlag) { Reason::Spam } else { Reason::Bulk })
     }
 
     /// Our loop header, signed; or a Message-ID that only we can have made.
@@ -337,7 +337,7 @@ impl<'a> Case<'a> {
     }
 
     fn plan(&self) -> Plan {
-        let default = |because| Plan { id: self.policy.plans.default.clone(), because };
+        let default = |because| Plan { id: self.policy.plans.default.id.clone(), because };
         match (&self.facts.customer, self.authentication) {
             (_, Authentication::Failed) => default(PlanBecause::Unverified),
             (Some(customer), _) => Plan { id: customer.plan.clone(), because: customer.by },
@@ -347,8 +347,7 @@ impl<'a> Case<'a> {
 
     fn promise(&self, plan: &PlanId, impact: Impact) -> Promise {
         let plans = &self.policy.plans;
-        let plan = plans.plan(plan).unwrap_or_else(|| plans.lowest());
-        self.policy.calendar.promise(plan, impact, self.arrival.received)
+        self.policy.calendar.promise(plans.plan_or_default(plan), impact, self.arrival.received)
     }
 
     fn language(&self) -> Language {

@@ -60,7 +60,7 @@ pub fn our_message_id(id: &str, site: &Site) -> Option<Claim> {
 }
 
 /// Where the mail was addressed to, as far as anybody tells.
-pub(super) fn recipients<'a>(
+pub fn recipients<'a>(
     message: &'a Message,
     arrival: &'a Arrival,
 ) -> impl Iterator<Item = &'a Address> {

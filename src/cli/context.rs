@@ -1,0 +1,144 @@
+//! What every command starts from: configuration, policy, database, time, and where it prints.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde::Serialize;
+
+use super::report::{Code, Done, Failure};
+use crate::config::{self, Config, DEFAULT_PATH, Secrets};
+use crate::daemon::clock;
+use crate::policy::{Policy, PolicyFiles};
+use crate::site::Site;
+use crate::store::{self, Store};
+
+/// The global options, and what follows from them.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--policy`.
+    pub policy: Option<PathBuf>,
+    /// `--now`.
+    pub now: Option<String>,
+    /// `--json`.
+    pub json: bool,
+}
+
+impl Context {
+    /// The configuration: `--config`, or the default place. Warnings go to stderr only from `check`.
+    pub fn config(&self, secrets: Secrets) -> Result<Config, Failure> {
+        let path = self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
+        Ok(Config::load(&path, secrets)?.config)
+    }
+
+    /// The configuration where one was named, for commands that need none.
+    pub fn named_config(&self) -> Result<Option<Config>, Failure> {
+        self.config.as_ref().map(|_| self.config(Secrets::Skip)).transpose()
+    }
+
+    /// The policy: that of the configuration, or the shipped one; `--policy` laid over it.
+    pub fn policy(&self, config: Option<&Config>) -> Result<Policy, Failure> {
+        let (policy, _) = config::policy(&self.policy_files(config)?)?;
+        Ok(policy)
+    }
+
+    /// The policy's files.
+    pub fn policy_files(&self, config: Option<&Config>) -> Result<PolicyFiles, Failure> {
+        let mut files = match config {
+            Some(config) => config.policy_files()?,
+            None => PolicyFiles::shipped(),
+        };
+        if let Some(dir) = &self.policy {
+            config::replace_from(&mut files, dir)?;
+        }
+        Ok(files)
+    }
+
+    /// Who we are, or nobody.
+    pub fn site(&self, config: Option<&Config>) -> Site {
+        config.map_or_else(Site::nobody, |config| config.site.clone())
+    }
+
+    /// The database of a configuration.
+    pub fn store(&self, config: &Config) -> Result<Store, Failure> {
+        Ok(store::open(&config.state_dir)?)
+    }
+
+    /// `--now`, else the clock.
+    pub fn now(&self, zone: &TimeZone) -> Result<Timestamp, Failure> {
+        self.now.as_deref().map_or_else(|| Ok(clock::now()), |text| time(text, zone))
+    }
+
+    /// Writes a line of data.
+    pub fn line(&self, text: impl AsRef<str>) -> Done {
+        let written = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+        match written {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()), // whoever reads has seen enough
+            written => Ok(written?),
+        }
+    }
+
+    /// Writes a JSON document; a line each when it is one of several.
+    pub fn json(&self, value: &impl Serialize) -> Done {
+        self.line(serde_json::to_string(value)?)
+    }
+
+    /// A word set off where the terminal can: `NO_COLOR` and pipes get it plain.
+    pub fn strong(&self, text: &str) -> String {
+        #[expect(clippy::disallowed_methods, reason = "NO_COLOR is a convention of the environment, no configuration")]
+        let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty()) || !std::io::stdout().is_terminal();
+        if plain { text.to_owned() } else { format!("\x1b[1m{text}\x1b[0m") }
+    }
+}
+
+/// A time in RFC 3339, or without an offset in the calendar's zone.
+pub fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
+    let local = || text.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp());
+    text.parse::<Timestamp>().ok().or_else(local).ok_or_else(|| {
+        Failure::new(Code::Usage, format!("`{text}` is no time"))
+            .hint("write it as 2026-09-16T09:15:00-05:00, or without the offset for the calendar's own zone")
+    })
+}
+
+/// A time as JSON prints it: RFC 3339 with the calendar's offset.
+pub fn rfc3339(at: &Zoned) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// A time for people.
+pub fn for_people(at: &Zoned) -> String {
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// The bytes of a file, or of standard input for `-`.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map(drop)
+    };
+    read.map_err(|error| Failure::new(Code::Io, format!("cannot read {}: {error}", path.display())))?;
+    Ok(bytes)
+}
+
+/// Text of a mail as a terminal may show it: on one line, without controls and bidi overrides (I17).
+pub fn shown(text: &str) -> String {
+    crate::reply::header::clean(text)
+}
+
+/// Several lines of a mail as a terminal may show them.
+pub fn shown_lines(text: &str) -> String {
+    text.lines().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// A table without lines, for terminals and pipes alike.
+pub fn table(head: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(head.iter().map(|name| name.to_uppercase()));
+    table
+}

@@ -1,0 +1,261 @@
+//! `acuse explain`: the whole decision, and why.
+
+use std::path::Path;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::context::{Context, for_people, read, rfc3339, shown, time};
+use super::report::{Code, Done, Failure};
+use super::sla::{self, plain};
+use crate::config::{Config, Secrets};
+use crate::ingest::{self, Reading};
+use crate::mail::Message;
+use crate::plan::Promise;
+use crate::policy::Policy;
+use crate::reply::words;
+use crate::rules::{Field, Match};
+use crate::site::Site;
+use crate::ticket::{Impact, TicketNumber};
+use crate::triage::{Arrival, CustomerFacts, Decision, Facts, PlanBecause, triage};
+
+/// `acuse explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A mail's file, `-` for standard input, or a ticket's number
+    #[arg(value_name = "FILE|CASE", required_unless_present = "text", conflicts_with = "text")]
+    what: Option<String>,
+    /// A customer's words
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+    /// When it arrives [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// The sender's support level, such as n2
+    #[arg(long, value_name = "PLAN")]
+    plan: Option<String>,
+}
+
+/// A decision with all that it was made of.
+pub struct Explained {
+    /// Where the mail came from; `None` for words on the command line.
+    pub file: Option<String>,
+    /// What was read.
+    pub message: Message,
+    /// What was decided.
+    pub decision: Decision,
+    /// When its promise was mailed.
+    pub mailed_at: Option<Timestamp>,
+    /// The policy that explains it now.
+    pub policy: Policy,
+    /// Who we are.
+    pub site: Site,
+}
+
+/// Explains a mail, a ticket or a text.
+pub fn explain(context: &Context, args: &ExplainArgs) -> Done {
+    let explained = match (&args.what, &args.text) {
+        (Some(what), _) if !Path::new(what).exists() && what != "-" => of_ticket(context, what)?,
+        (Some(what), _) => of_mail(context, &read(Path::new(what))?, Some(what.clone()), args)?,
+        (None, Some(text)) => of_mail(context, &as_mail("", text), None, args)?,
+        (None, None) => return Err(Failure::new(Code::Usage, "name a file, a ticket or --text")),
+    };
+    if context.json { context.json(&document(&explained)) } else { context.line(page(context, &explained)) }
+}
+
+/// Decides on a mail as if it arrived now, and writes nothing.
+pub fn of_mail(
+    context: &Context,
+    raw: &[u8],
+    file: Option<String>,
+    args: &ExplainArgs,
+) -> Result<Explained, Failure> {
+    let config = context.named_config()?;
+    let policy = context.policy(config.as_ref())?;
+    let site = context.site(config.as_ref());
+    let zone = policy.calendar.zone();
+    let now = match &args.at {
+        Some(text) => time(text, zone)?,
+        None => context.now(zone)?,
+    };
+    let message = ingest::read(raw, Reading::Whole);
+    let arrival = Arrival { mailbox: "explain".to_owned(), recipient: None, received: now, backlog: false };
+    let mut facts = known_facts(context, config.as_ref(), &message, &arrival, &site, &policy, now)?;
+    if let Some(id) = &args.plan {
+        let plan = sla::plan(&policy.plans, id)?.id.clone();
+        let by = PlanBecause::CommandLine;
+        facts.customer = Some(match facts.customer {
+            Some(customer) => CustomerFacts { plan, by, ..customer },
+            None => CustomerFacts { id: 0, name: None, language: None, plan, by },
+        });
+    }
+    let decision = triage(&message, &arrival, &facts, &site, &policy, now);
+    Ok(Explained { file, message, decision, mailed_at: None, policy, site })
+}
+
+/// What the database knows, where a configuration with one was named.
+fn known_facts(
+    context: &Context,
+    config: Option<&Config>,
+    message: &Message,
+    arrival: &Arrival,
+    site: &Site,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Facts, Failure> {
+    let Some(config) = config.filter(|config| config.state_dir.join(crate::store::DATABASE).exists()) else {
+        return Ok(Facts::default());
+    };
+    Ok(context.store(config)?.read(|tx| tx.facts(message, arrival, site, &policy.plans, now))?)
+}
+
+/// The decision that opened a ticket, as it was stored.
+fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
+    let nothing = || {
+        Failure::new(Code::Usage, format!("`{what}` is neither a file nor a ticket"))
+            .hint("name a mail's file, a ticket such as ACU-12, or --text \"…\"")
+    };
+    if TicketNumber::parse(what, "ACU").is_none() && context.config.is_none() {
+        return Err(nothing());
+    }
+    let config = context.config(Secrets::Skip)?;
+    let number = TicketNumber::parse(what, &config.site.prefix).ok_or_else(nothing)?;
+    let policy = context.policy(Some(&config))?;
+    let store = context.store(&config)?;
+    let (decision, raw) = store.read(|tx| tx.opening_of(number))?.ok_or_else(|| {
+        Failure::new(Code::Usage, format!("there is no ticket {}", number.with_prefix(&config.site.prefix)))
+    })?;
+    let mailed_at = store.read(|tx| tx.ticket_page(number))?.and_then(|page| page.promise?.mailed_at);
+    let message = ingest::read(&raw, Reading::Whole);
+    Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site })
+}
+
+/// Words on the command line or in a list of examples as the mail of somebody unknown.
+pub fn as_mail(subject: &str, text: &str) -> Vec<u8> {
+    let subject = subject.replace(['\r', '\n'], " ");
+    format!(
+        "From: cliente@cliente.example\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}\r\n"
+    )
+    .into_bytes()
+}
+
+/// The JSON of DESIGN section 10.
+pub fn document(explained: &Explained) -> Value {
+    let Explained { file, message, decision, policy, .. } = explained;
+    let mut view = json!(message.view());
+    if let (Some(object), Some(file)) = (view.as_object_mut(), file) {
+        object.insert("file".to_owned(), json!(file));
+    }
+    json!({
+        "message": view,
+        "action": decision.action,
+        "reason": decision.reason,
+        "verdict": decision.verdict,
+        "impact": decision.impact,
+        "plan": decision.plan,
+        "promise": decision.promise.as_ref().map(|promise| {
+            self::promise(promise, explained.mailed_at, decision.ack.language, policy)
+        }),
+        "ack": { "send": decision.ack.send, "because": decision.ack.because, "language": decision.ack.language },
+        "flags": decision.flags,
+        "policy": decision.policy,
+        "site": decision.site,
+    })
+}
+
+/// A promise as JSON prints it.
+pub fn promise(
+    promise: &Promise,
+    mailed_at: Option<Timestamp>,
+    language: crate::ticket::Language,
+    policy: &Policy,
+) -> Value {
+    let local = |at| rfc3339(&policy.calendar.to_local(at));
+    json!({
+        "words": plain(&words::promise(promise.window, language)),
+        "received": local(promise.received),
+        "clock_starts": local(promise.clock_starts),
+        "due_by": local(promise.due_by),
+        "strict": promise.window.strict,
+        "mailed_at": mailed_at.map(local),
+    })
+}
+
+fn page(context: &Context, explained: &Explained) -> String {
+    let Explained { message, decision, policy, site, .. } = explained;
+    let mut lines = Vec::new();
+    let mut row = |name: &str, text: String| lines.push(format!("{name:<9}{text}"));
+    let case = decision.verdict.case.as_deref().and_then(|id| policy.rules.case(id));
+    let label = case.map_or("aún por revisar", |case| case.label.es.as_str());
+    row("impact", format!("{} ({}): {label}", context.strong(decision.impact.as_str()), decision.impact.in_spanish()));
+    match &decision.verdict.rule {
+        Some(rule) => row("because", format!("the rule {} stands", context.strong(rule))),
+        None => row("because", format!("no rule stands: {} until a person has read it", decision.impact)),
+    }
+    for found in &decision.verdict.matches {
+        row("", in_context(context, message, found));
+    }
+    for aside in &decision.verdict.set_aside {
+        row("", format!("{} is set aside: {}", aside.rule, shown(&aside.because)));
+    }
+    let plan = policy.plans.plan_or_default(&decision.plan.id);
+    row("plan", format!("{}, {}. {}", decision.plan.id, plan.name.es, decision.plan.because.meaning()));
+    if let Some(promise) = &decision.promise {
+        let local = |at| for_people(&policy.calendar.to_local(at));
+        row("promise", plain(&words::promise(promise.window, decision.ack.language)));
+        row("", format!("received {}, clock starts {}", local(promise.received), local(promise.clock_starts)));
+        let bound = if promise.window.strict { "before" } else { "due by" };
+        row("", format!("{bound} {}", context.strong(&local(promise.due_by))));
+    }
+    row("ticket", format!("{} ({}). {}", decision.action.as_str(), decision.reason.as_str(), decision.reason.meaning()));
+    if let Some(number) = decision.ticket {
+        row("", format!("in {}", number.with_prefix(&site.prefix)));
+    }
+    if let Some(number) = decision.mentions {
+        row("", format!("mentions {}", number.with_prefix(&site.prefix)));
+    }
+    let language = match decision.ack.language {
+        crate::ticket::Language::Es => "Spanish",
+        crate::ticket::Language::En => "English",
+    };
+    let sent = if decision.ack.send { format!("yes, in {language}") } else { "no".to_owned() };
+    row("ack", format!("{sent} ({}). {}", decision.ack.because.as_str(), decision.ack.because.meaning()));
+    for flag in &decision.flags {
+        row("flag", format!("{}. {}", flag.as_str(), flag.meaning()));
+    }
+    lines.join("\n")
+}
+
+/// The matched words within their line.
+fn in_context(context: &Context, message: &Message, found: &Match) -> String {
+    const AROUND: usize = 30;
+    let (field, whole) = match found.field {
+        Field::Subject => ("subject", message.subject.as_str()),
+        Field::OwnText => ("text", message.own_text.as_str()),
+        Field::Attachments => ("attachment", found.text.as_str()),
+    };
+    let start = if found.field == Field::Attachments { 0 } else { found.start };
+    let letters = |from: usize, to: usize| -> String {
+        whole.chars().skip(from).take(to.saturating_sub(from)).collect::<String>().replace(['\n', '\r'], " ")
+    };
+    let length = found.end.saturating_sub(found.start);
+    let before = letters(start.saturating_sub(AROUND), start);
+    let after = letters(start + length, start + length + AROUND);
+    let words = context.strong(&format!("«{}»", shown(&found.text.replace('\n', " "))));
+    let rule = if found.impact == Impact::High { format!("{} (high)", found.rule) } else { found.rule.clone() };
+    format!("{field}: {}{words}{}  [{rule}: {}]", shown_part(&before), shown_part(&after), found.phrase)
+}
+
+/// Like [`shown`], keeping the blanks at the ends.
+fn shown_part(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+impl ExplainArgs {
+    /// Nothing but a time.
+    pub fn at(at: Option<String>) -> Self {
+        Self { what: None, text: None, at, plan: None }
+    }
+}

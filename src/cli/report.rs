@@ -1,0 +1,122 @@
+//! Any error → `error: …`, `hint: …` and an exit code (sysexits).
+
+use std::fmt;
+
+use crate::config::ConfigError;
+use crate::daemon::{DaemonError, LockError};
+use crate::problem;
+use crate::store::{OpenError, StoreError};
+
+/// What the process says at its end, by `sysexits.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// Findings: a rule test failed, a check found something.
+    Findings = 1,
+    /// The command line is wrong.
+    Usage = 64,
+    /// The database cannot be used.
+    Database = 65,
+    /// A service does not answer.
+    Unavailable = 69,
+    /// Reading or writing failed.
+    Io = 74,
+    /// Not now: try again.
+    TryAgain = 75,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the process ends.
+    pub code: Code,
+    /// What is wrong, and where. Rendered problems stand as they are.
+    message: String,
+    /// What to do.
+    hint: Option<String>,
+    /// The message is a rendered report already.
+    rendered: bool,
+}
+
+/// A result of a command.
+pub type Done = Result<(), Failure>;
+
+impl Failure {
+    /// A failure with a message.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, rendered: false }
+    }
+
+    /// With what to do about it.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// A failure whose findings are printed already.
+    pub fn findings() -> Self {
+        Self { code: Code::Findings, message: String::new(), hint: None, rendered: true }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rendered {
+            return f.write_str(self.message.trim_end());
+        }
+        write!(f, "error: {}", self.message)?;
+        self.hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        match &error {
+            ConfigError::Wrong(problems) => {
+                let message = problem::report(problems, false);
+                Self { code: Code::Config, message, hint: None, rendered: true }
+            }
+            ConfigError::Unreadable { .. } => Self::new(Code::Config, error.to_string())
+                .hint("name the configuration with --config FILE; README.md shows an example"),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::new(Code::Database, error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let code = if error.is_temporary() { Code::TryAgain } else { Code::Database };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Code::Io, error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new(Code::Io, format!("cannot write JSON: {error}"))
+    }
+}
+
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        match error {
+            DaemonError::Open(error) => error.into(),
+            DaemonError::Store(error) => error.into(),
+            DaemonError::Lock(LockError::Held { .. }) => Self::new(Code::TryAgain, error.to_string())
+                .hint("only one daemon may run on a state directory; stop that one first"),
+            DaemonError::NoKey(_) => Self::new(Code::Config, error.to_string())
+                .hint("restore thread.key from the backup; `acuse init` makes one in a new state directory"),
+            DaemonError::Lock(_) | DaemonError::Io(_) | DaemonError::Writer(_) => Self::new(Code::Io, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `acuse tickets`: what came of the mail.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::context::{Context, for_people, rfc3339, shown, shown_lines, table};
+use super::report::{Code, Done, Failure};
+use super::sla::plain;
+use crate::config::{Config, Secrets};
+use crate::ingest::{self, Reading};
+use crate::policy::Policy;
+use crate::reply::words;
+use crate::store::{PromiseRow, TicketFilter, TicketPage, TicketRow};
+use crate::ticket::{Language, TicketNumber, TicketState};
+
+/// `acuse tickets …`
+#[derive(Debug, Subcommand)]
+pub enum TicketsVerb {
+    /// List tickets
+    List {
+        /// Only open, answered or closed ones
+        #[arg(long)]
+        state: Option<TicketState>,
+    },
+    /// Show a ticket whole
+    Show {
+        /// Its number, such as ACU-12
+        number: String,
+    },
+}
+
+/// Lists or shows tickets.
+pub fn tickets(context: &Context, verb: &TicketsVerb) -> Done {
+    let config = context.config(Secrets::Skip)?;
+    let policy = context.policy(Some(&config))?;
+    let store = context.store(&config)?;
+    match verb {
+        TicketsVerb::List { state } => {
+            let filter = TicketFilter { state: *state, ..TicketFilter::default() };
+            let rows = store.read(|tx| tx.tickets(filter))?;
+            if context.json {
+                let rows: Vec<Value> = rows.iter().map(|ticket| document(ticket, &config, &policy)).collect();
+                return context.json(&rows);
+            }
+            context.line(list(&rows, &config, &policy))
+        }
+        TicketsVerb::Show { number } => {
+            let wrong = |why: &str| Failure::new(Code::Usage, format!("{why} `{}`", shown(number)));
+            let number = TicketNumber::parse(number, &config.site.prefix).ok_or_else(|| {
+                wrong("not a ticket's number:").hint(format!("such as {}-12", config.site.prefix))
+            })?;
+            let page = store.read(|tx| tx.ticket_page(number))?.ok_or_else(|| wrong("there is no ticket"))?;
+            if context.json {
+                return context.json(&whole(&page, &config, &policy));
+            }
+            context.line(show(context, &page, &config, &policy))
+        }
+    }
+}
+
+/// The table of `tickets list`.
+pub fn list(rows: &[TicketRow], config: &Config, policy: &Policy) -> String {
+    let mut lines = table(&["ticket", "impact", "case", "plan", "state", "due by", "from", "subject"]);
+    for ticket in rows {
+        lines.add_row([
+            ticket.number.with_prefix(&config.site.prefix),
+            ticket.impact.clone(),
+            ticket.case.clone().unwrap_or_else(|| crate::triage::UNCLASSIFIED.to_owned()),
+            ticket.plan.clone(),
+            ticket.state.as_str().to_owned(),
+            ticket.due_by.map(|at| for_people(&policy.calendar.to_local(at))).unwrap_or_default(),
+            shown(ticket.requester.as_deref().unwrap_or("-")),
+            shown(&ticket.subject),
+        ]);
+    }
+    lines.to_string()
+}
+
+fn document(ticket: &TicketRow, config: &Config, policy: &Policy) -> Value {
+    let local = |at| rfc3339(&policy.calendar.to_local(at));
+    json!({
+        "number": ticket.number.with_prefix(&config.site.prefix),
+        "subject": ticket.subject,
+        "requester": ticket.requester,
+        "plan": ticket.plan,
+        "impact": ticket.impact,
+        "case": ticket.case,
+        "rule": ticket.rule,
+        "state": ticket.state,
+        "opened": local(ticket.opened),
+        "due_by": ticket.due_by.map(local),
+        "messages": ticket.messages,
+        "flags": ticket.flags,
+        "mentions": ticket.mentions.map(|number| number.with_prefix(&config.site.prefix)),
+    })
+}
+
+fn whole(page: &TicketPage, config: &Config, policy: &Policy) -> Value {
+    let local = |at| rfc3339(&policy.calendar.to_local(at));
+    let mut document = document(&page.ticket, config, policy);
+    let messages: Vec<Value> = page
+        .messages
+        .iter()
+        .map(|row| {
+            let message = ingest::read(&row.raw, Reading::Whole);
+            json!({
+                "direction": if row.is_ours { "out" } else { "in" },
+                "from": message.from.map(|from| from.address),
+                "received": row.at.map(local),
+                "date": row.date.or(message.date).map(local),
+                "message_id": row.message_id,
+                "own_text": message.own_text,
+                "outcome": row.outcome,
+                "reason": row.reason,
+            })
+        })
+        .collect();
+    let events: Vec<Value> = page
+        .events
+        .iter()
+        .map(|event| json!({ "at": local(event.at), "kind": event.kind, "detail": event.detail }))
+        .collect();
+    if let Some(object) = document.as_object_mut() {
+        object.insert("messages".to_owned(), json!(messages));
+        object.insert("message_count".to_owned(), json!(page.ticket.messages));
+        object.insert("events".to_owned(), json!(events));
+        object.insert("promise".to_owned(), page.promise.as_ref().map_or(Value::Null, |row| promise(row, policy)));
+        object.insert("participants".to_owned(), json!(page.participants));
+    }
+    document
+}
+
+fn promise(row: &PromiseRow, policy: &Policy) -> Value {
+    let local = |at| rfc3339(&policy.calendar.to_local(at));
+    json!({
+        "words": plain(&words::promise(row.window, Language::Es)),
+        "plan": row.plan,
+        "impact": row.impact,
+        "received": local(row.received),
+        "clock_starts": local(row.clock_starts),
+        "due_by": local(row.due_by),
+        "strict": row.window.strict,
+        "mailed_at": row.mailed_at.map(local),
+        "ended_by": row.ended_by,
+    })
+}
+
+fn show(context: &Context, page: &TicketPage, config: &Config, policy: &Policy) -> String {
+    let local = |at| for_people(&policy.calendar.to_local(at));
+    let ticket = &page.ticket;
+    let number = ticket.number.with_prefix(&config.site.prefix);
+    let mut lines = vec![format!("{}  {}", context.strong(&number), shown(&ticket.subject))];
+    let mut row = |name: &str, text: String| lines.push(format!("{name:<14}{text}"));
+    row("from", shown(ticket.requester.as_deref().unwrap_or("-")));
+    row("state", ticket.state.as_str().to_owned());
+    row("impact", ticket.impact.clone());
+    let rule = ticket.rule.as_ref().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
+    row("case", ticket.case.clone().unwrap_or_else(|| crate::triage::UNCLASSIFIED.to_owned()) + &rule);
+    row("plan", format!("{} ({})", ticket.plan, ticket.plan_because));
+    if let Some(promise) = &page.promise {
+        row("promise", plain(&words::promise(promise.window, Language::Es)));
+        let bound = if promise.window.strict { "before" } else { "by" };
+        row("due", format!("{bound} {}", local(promise.due_by)));
+        row("mailed", promise.mailed_at.map_or_else(|| "not yet, or never".to_owned(), local));
+    }
+    row("participants", page.participants.iter().map(|address| shown(address)).collect::<Vec<_>>().join(", "));
+    if !ticket.flags.is_empty() {
+        row("flags", ticket.flags.join(", "));
+    }
+    for message in &page.messages {
+        let read = ingest::read(&message.raw, Reading::Whole);
+        let who = read.from.map(|from| from.address).unwrap_or_default();
+        let arrow = if message.is_ours { "→" } else { "←" };
+        let at = message.at.map_or_else(|| "not sent yet".to_owned(), local);
+        lines.push(format!("\n{arrow} {at}  {}  {} ({})", shown(&who), message.outcome, message.reason));
+        lines.push(shown_lines(&read.own_text));
+    }
+    lines.push("\nhistory".to_owned());
+    for event in &page.events {
+        lines.push(format!("  {}  {}  {}", local(event.at), event.kind, shown(&event.detail.to_string())));
+    }
+    lines.join("\n")
+}
