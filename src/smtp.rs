@@ -1,1 +1,195 @@
-//! (being written)
+//! Hands one mail at a time to the relay, and says what became of it.
+//!
+//! The conversation is our own (`conversation`). lettre's client reads a reply line of any length, takes a
+//! Latin-1 reply for a broken network, keeps plaintext buffered across STARTTLS, hides whether the relay
+//! offers DSN, ends a mail that ends in CRLF with an empty line, and cannot tell a connection lost before the
+//! final dot from one lost after it: the one difference that decides whether a second try may arrive twice.
+
+use std::time::Duration;
+
+mod conversation;
+#[cfg(test)]
+mod tests;
+
+use crate::config::Server;
+use crate::imap::tls::Trust;
+
+use conversation::{Conversation, Failure};
+
+/// The relay of `[smtp]`, with the connection that is open, if one is.
+pub struct Relay {
+    server: Server,
+    hello: String,
+    trust: Trust,
+    timeouts: Timeouts,
+    open: Option<Conversation>,
+}
+
+/// How long each step may take. The default is RFC 5321 §4.5.3.2.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For each address tried, and again for the TLS handshake.
+    pub connect: Duration,
+    /// For the greeting and for the answer to each command.
+    pub command: Duration,
+    /// For the answer to DATA.
+    pub data: Duration,
+    /// For each block of the mail to be taken.
+    pub block: Duration,
+    /// For the answer to the final dot.
+    pub end: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        let connect = Duration::from_secs(30);
+        Self { connect, command: minutes(5), data: minutes(2), block: minutes(3), end: minutes(10) }
+    }
+}
+
+/// One mail and its envelope.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The envelope sender; `None` is `<>`.
+    pub from: Option<&'a str>,
+    /// The one recipient.
+    pub to: &'a str,
+    /// Which delivery reports the relay shall send.
+    pub notify: Notify,
+    /// The mail, with CRLF line ends. It is sent as it is, but for the doubled dots that the relay removes.
+    pub bytes: &'a [u8],
+}
+
+/// Delivery reports asked for (RFC 3461 §4.1), where the relay offers DSN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notify {
+    /// None, ever.
+    Never,
+    /// When the mail cannot be delivered.
+    Failure,
+}
+
+/// What became of a mail. Replies are stripped of controls and cut; none carries a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The relay has it.
+    Sent {
+        /// Its words.
+        reply: String,
+    },
+    /// Not now.
+    Deferred {
+        /// Its words, or ours where it said nothing.
+        reply: String,
+        /// How far it went.
+        step: Step,
+        /// The mail was sent whole and no answer came: the relay may have it.
+        ambiguous: bool,
+    },
+    /// Not ever, as it is.
+    Refused {
+        /// The relay's words, or ours where the envelope cannot even be said.
+        reply: String,
+        /// What it refuses: at [`Step::MailFrom`] the sender, which with `<>` says nothing of the recipient.
+        step: Step,
+    },
+}
+
+/// A step of the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Connection and TLS.
+    Connect,
+    /// Greeting, EHLO, STARTTLS.
+    Hello,
+    /// AUTH.
+    Auth,
+    /// MAIL FROM.
+    MailFrom,
+    /// RCPT TO.
+    RcptTo,
+    /// DATA and the mail, up to its final dot.
+    Data,
+    /// The answer to the final dot.
+    End,
+}
+
+impl Relay {
+    /// A relay not yet connected, which we greet as the host `hello`.
+    pub fn new(server: &Server, hello: &str, timeouts: Timeouts) -> Self {
+        Self {
+            server: server.clone(),
+            hello: hello.to_owned(),
+            trust: Trust::default(),
+            timeouts,
+            open: None,
+        }
+    }
+
+    /// Sends one mail, over the open connection where it still serves. A future that is dropped closes it.
+    pub async fn send(&mut self, mail: &Outgoing<'_>) -> Outcome {
+        if let Some(outcome) = unspeakable(mail) {
+            return outcome;
+        }
+        let mut conversation = match self.conversation().await {
+            Ok(conversation) => conversation,
+            Err(failure) => return failure.into_server_trouble(),
+        };
+        match conversation.deliver(mail).await {
+            Ok(reply) => {
+                self.open = Some(conversation);
+                Outcome::Sent { reply: reply.words() }
+            }
+            Err(failure) => {
+                if failure.leaves_connection_usable() {
+                    self.open = Some(conversation);
+                }
+                failure.into()
+            }
+        }
+    }
+
+    /// Logs in and sends nothing.
+    ///
+    /// # Errors
+    /// The outcome that a mail would have.
+    pub async fn probe(&mut self) -> Result<(), Outcome> {
+        self.open = Some(self.conversation().await.map_err(Failure::into_server_trouble)?);
+        Ok(())
+    }
+
+    /// Takes leave, when there is nothing more to send for a while.
+    pub async fn close(&mut self) {
+        if let Some(conversation) = self.open.take() {
+            conversation.quit().await;
+        }
+    }
+
+    /// RSET shows whether a connection that lay idle still lives; a new one replaces it, nothing being sent yet.
+    async fn conversation(&mut self) -> Result<Conversation, Failure> {
+        if let Some(mut open) = self.open.take()
+            && open.reset().await.is_ok()
+        {
+            return Ok(open);
+        }
+        Conversation::open(&self.server, &self.hello, &self.trust, self.timeouts).await
+    }
+}
+
+/// An address that would be read as something else inside a command never reaches one.
+fn unspeakable(mail: &Outgoing<'_>) -> Option<Outcome> {
+    let is_speakable = |address: &str| {
+        let (local, domain) = address.rsplit_once('@').unwrap_or_default();
+        let breaks_out = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>');
+        !local.is_empty() && !domain.is_empty() && !address.contains(breaks_out)
+    };
+    let step = if mail.from.is_some_and(|from| !is_speakable(from)) {
+        Step::MailFrom
+    } else if !is_speakable(mail.to) {
+        Step::RcptTo
+    } else {
+        return None;
+    };
+    Some(Outcome::Refused { reply: "acuse: the address cannot be said in SMTP".to_owned(), step })
+}
