@@ -569,3 +569,44 @@ mod real_dovecot {
         }
     }
 }
+
+mod fixtures {
+    use super::*;
+
+    fn all() -> Vec<(String, Vec<u8>)> {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/mail");
+        let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".eml"));
+        names.map(|name| (name.clone(), support::fixture(&name))).collect()
+    }
+
+    #[test]
+    fn are_mails_as_they_travel() {
+        assert!(all().len() >= 12);
+        for (name, raw) in all() {
+            let lines: Vec<_> = raw.split_inclusive(|&byte| byte == b'\n').collect();
+            assert!(lines.iter().all(|line| line.ends_with(b"\r\n")), "{name}: a line end that is not CRLF");
+            assert!(lines.iter().all(|line| line.len() <= 1000), "{name}: a line over 998 characters");
+            for field in ["From", "To", "Subject", "Date", "Message-ID", "Received"] {
+                assert!(support::header(&raw, field).is_some(), "{name} has no {field}");
+            }
+        }
+    }
+
+    #[test]
+    fn name_nobody_who_exists() {
+        for (name, raw) in all() {
+            let text = String::from_utf8_lossy(&raw).replace("=\r\n", ""); // quoted-printable's soft breaks
+            for rest in text.split('@').skip(1) {
+                let mut words = rest.split(|c: char| !c.is_ascii_alphanumeric() && !".-".contains(c));
+                let domain = words.next().unwrap_or_default().trim_end_matches('.');
+                assert!(domain.ends_with(".example"), "{name}: @{domain} (RFC 2606 §2)");
+            }
+        }
+    }
+
+    #[test]
+    fn the_wrong_charset_is_wrong() {
+        assert!(String::from_utf8(support::fixture("wrong-charset-es.eml")).is_err());
+    }
+}

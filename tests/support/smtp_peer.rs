@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::PATIENCE;
+use super::{PATIENCE, header};
 
 /// What the server can do and asks for.
 #[derive(Debug, Clone)]
@@ -99,12 +99,7 @@ pub struct Recipient {
 impl Mail {
     /// The unfolded value of the first header field of that name.
     pub fn header(&self, name: &str) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.raw);
-        let head = text.split("\r\n\r\n").next()?.replace("\r\n ", " ").replace("\r\n\t", " ");
-        head.split("\r\n").find_map(|line| {
-            let (field, value) = line.split_once(':')?;
-            field.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-        })
+        header(&self.raw, name)
     }
 
     /// Message-ID without its angle brackets.
