@@ -284,6 +284,12 @@ mod imap {
         assert_eq!(wire.ask("c NOOP"), "* BYE going down");
         assert_eq!(wire.rest(), b"");
 
+        peer.fault("NOOP", 1, Fault::Raw(b"* 9 EXPUNGE\r\n{tag} OK [{tag}]\r\n".to_vec()));
+        peer.fault("NOOP", 2, Fault::Also(b"* 3000000000 EXISTS\r\n".to_vec()));
+        let mut wire = open();
+        assert_eq!([wire.ask("c NOOP"), wire.line()], ["* 9 EXPUNGE", "c OK [c]"]);
+        assert_eq!([wire.ask("d NOOP"), wire.line()], ["* 3000000000 EXISTS", "d OK checked"]);
+
         peer.fault("NOOP", 1, Fault::Silent);
         let mut wire = open();
         wire.send("c NOOP\r\n");
@@ -291,7 +297,7 @@ mod imap {
 
         peer.fault("GREETING", 1, Fault::Close);
         assert_eq!(Wire::open(peer.address()).rest(), b"");
-        assert_eq!(peer.connections(), 5);
+        assert_eq!(peer.connections(), 6);
     }
 }
 
@@ -464,6 +470,46 @@ mod proxy {
         proxy.cut();
         assert_eq!(wire.rest(), b"");
         assert_eq!(proxy.connections(), 4);
+    }
+}
+
+mod tls {
+    use std::sync::Arc;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+    use support::tls::{Certificate, TlsFront};
+
+    use super::*;
+
+    /// What a client that trusts the front's own certificate reads first.
+    fn greeting(front: &TlsFront) -> std::io::Result<String> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(front.certificate()).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut line = String::new();
+        BufReader::new(StreamOwned::new(client, TcpStream::connect(front.address())?))
+            .read_line(&mut line)?;
+        Ok(line)
+    }
+
+    #[test]
+    fn a_good_certificate_is_good_and_the_others_are_not() {
+        let peer = imap();
+        let front = TlsFront::start(peer.address(), Certificate::Good);
+        assert!(greeting(&front).unwrap().starts_with("* OK"));
+        for (bad, why) in [(Certificate::OtherName, "NotValidForName"), (Certificate::Expired, "Expired")] {
+            let error = greeting(&TlsFront::start(peer.address(), bad)).unwrap_err();
+            assert!(format!("{error:?}").contains(why), "{error:?}");
+        }
+        assert_eq!(peer.connections(), 1);
     }
 }
 

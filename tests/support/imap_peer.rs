@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,12 @@ use jiff::Timestamp;
 
 use super::PATIENCE;
 
+mod open;
 mod parse;
 mod session;
+mod world;
+
+use world::{FIRST_UIDVALIDITY, Folder, Selected, Shared, Trap, User, View, World};
 
 /// What the server can do.
 #[derive(Debug, Clone)]
@@ -66,8 +70,10 @@ pub enum Fault {
     CutAt(usize),
     /// The same, counted from the first byte of the answer's first literal.
     CutInLiteral(usize),
-    /// These bytes in place of the answer, as they are; nothing is done.
+    /// These bytes in place of the answer, `{tag}` in them replaced by the command's; nothing is done.
     Raw(Vec<u8>),
+    /// These bytes in front of the answer.
+    Also(Vec<u8>),
 }
 
 /// A mail as a folder holds it.
@@ -92,64 +98,6 @@ pub struct Recorded {
     pub connection: usize,
     /// Without tag, literals and passwords.
     pub line: String,
-}
-
-struct Folder {
-    uidvalidity: u32,
-    uidnext: u32,
-    mails: Vec<StoredMail>,
-}
-
-struct User {
-    password: String,
-    folders: BTreeMap<String, Folder>,
-}
-
-/// A connection as the server sees it.
-struct View {
-    stream: TcpStream,
-    user: Option<String>,
-    selected: Option<Selected>,
-    idling: bool,
-}
-
-/// The open folder, and what its client has been told of it.
-struct Selected {
-    folder: String,
-    read_only: bool,
-    known: Vec<(u32, BTreeSet<String>)>,
-}
-
-/// A fault waiting for its command.
-struct Trap {
-    pattern: String,
-    /// How many matching commands are still let through; `None`: none ever.
-    pass: Option<usize>,
-    fault: Fault,
-}
-
-#[derive(Default)]
-struct World {
-    users: BTreeMap<String, User>,
-    views: BTreeMap<usize, View>,
-    connections: usize,
-    folders_made: u32,
-    recorded: Vec<Recorded>,
-    offences: Vec<String>,
-    traps: Vec<Trap>,
-    over: bool,
-}
-
-struct Shared {
-    options: Options,
-    world: Mutex<World>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
 }
 
 /// The running server; dropping it closes every connection.
@@ -361,118 +309,4 @@ impl Drop for ImapPeer {
         self.drop_connections();
         let _ = TcpStream::connect(self.address); // wakes the listener, which then sees that it is over
     }
-}
-
-const FIRST_UIDVALIDITY: u32 = 1_000;
-
-impl Folder {
-    fn append(&mut self, raw: Arc<[u8]>, flags: BTreeSet<String>, internal_date: Timestamp) -> u32 {
-        let uid = self.uidnext;
-        self.uidnext += 1;
-        self.mails.push(StoredMail { uid, flags, internal_date, raw });
-        uid
-    }
-
-    fn last_uid(&self) -> u32 {
-        self.mails.last().map_or(0, |mail| mail.uid)
-    }
-}
-
-impl World {
-    fn user(&mut self, user: &str) -> &mut User {
-        self.users.get_mut(user).unwrap_or_else(|| panic!("the peer has no user {user}"))
-    }
-
-    fn folder(&mut self, user: &str, folder: &str) -> &mut Folder {
-        let folders = &mut self.user(user).folders;
-        folders.get_mut(folder).unwrap_or_else(|| panic!("{user} has no folder {folder}"))
-    }
-
-    fn make_folder(&mut self, user: &str, folder: &str) {
-        self.folders_made += 1;
-        let uidvalidity = FIRST_UIDVALIDITY + self.folders_made;
-        let empty = Folder { uidvalidity, uidnext: 1, mails: Vec::new() };
-        self.user(user).folders.insert(folder.to_owned(), empty);
-    }
-
-    fn count(&self, pattern: &str) -> usize {
-        self.recorded.iter().filter(|recorded| matches(pattern, &recorded.line)).count()
-    }
-
-    /// Notes a command and finds the fault that waits for it.
-    fn record(&mut self, connection: usize, line: &str) -> Option<Fault> {
-        self.recorded.push(Recorded { connection, line: line.to_owned() });
-        let hit = self.traps.iter_mut().position(|trap| match &mut trap.pass {
-            _ if !matches(&trap.pattern, line) => false,
-            None | Some(0) => true,
-            Some(pass) => {
-                *pass -= 1;
-                false
-            }
-        })?;
-        match self.traps[hit].pass {
-            None => Some(self.traps[hit].fault.clone()),
-            Some(_) => Some(self.traps.remove(hit).fault),
-        }
-    }
-
-    /// Tells idling clients at once what has changed.
-    fn push_changes(&mut self) {
-        let idling: Vec<_> = self.views.iter().filter(|(_, view)| view.idling).map(|(&id, _)| id).collect();
-        for id in idling {
-            let news = self.news(id);
-            if let Some(view) = self.views.get_mut(&id) {
-                let _ = view.stream.write_all(&news);
-            }
-        }
-    }
-
-    /// The untagged responses that bring a client up to date with its open folder.
-    fn news(&mut self, id: usize) -> Vec<u8> {
-        let mut news = Vec::new();
-        let Some(View { user: Some(user), selected: Some(selected), .. }) = self.views.get_mut(&id) else {
-            return news;
-        };
-        let folder = &self.users[user].folders[&selected.folder];
-        for index in (0..selected.known.len()).rev() {
-            let (uid, flags) = &mut selected.known[index];
-            match folder.mails.iter().find(|mail| mail.uid == *uid) {
-                None => {
-                    selected.known.remove(index);
-                    news.extend(format!("* {} EXPUNGE\r\n", index + 1).bytes());
-                }
-                Some(mail) if mail.flags != *flags => {
-                    flags.clone_from(&mail.flags);
-                    let flags = flag_list(flags);
-                    news.extend(format!("* {} FETCH (UID {uid} FLAGS {flags})\r\n", index + 1).bytes());
-                }
-                Some(_) => {}
-            }
-        }
-        let last = selected.known.last().map_or(0, |(uid, _)| *uid);
-        let before = selected.known.len();
-        let new = folder.mails.iter().filter(|mail| mail.uid > last);
-        selected.known.extend(new.map(|mail| (mail.uid, mail.flags.clone())));
-        if selected.known.len() > before {
-            news.extend(format!("* {} EXISTS\r\n* 0 RECENT\r\n", selected.known.len()).bytes());
-        }
-        news
-    }
-}
-
-fn flag_list(flags: &BTreeSet<String>) -> String {
-    format!("({})", flags.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
-}
-
-/// Whether a line begins with the first word of a pattern and has the others in order.
-fn matches(pattern: &str, line: &str) -> bool {
-    let line = line.to_ascii_uppercase();
-    let mut rest = line.as_str();
-    pattern.to_ascii_uppercase().split(' ').enumerate().all(|(index, word)| match rest.find(word) {
-        Some(at) if at == 0 || index > 0 => {
-            rest = &rest[at + word.len()..];
-            true
-        }
-        _ => false,
-    })
 }

@@ -6,6 +6,7 @@
 //! | [`imap_peer`] | an IMAP server in this process, with a script of faults |
 //! | [`smtp_peer`] | an SMTP server in this process that keeps every mail, with a script of faults |
 //! | [`proxy`] | a TCP proxy that cuts, stalls, delays and drips |
+//! | [`tls`] | TLS in front of a plain server, its certificate good or bad |
 //! | [`dovecot`] | a private real Dovecot |
 //! | [`client`] | a blocking IMAP client and LMTP delivery: the customer's and the colleague's side |
 //! | [`acuse`] | a configured state directory and the program running on it |
@@ -30,6 +31,7 @@ pub mod dovecot;
 pub mod imap_peer;
 pub mod proxy;
 pub mod smtp_peer;
+pub mod tls;
 
 /// Long enough for anything that happens at all on a busy two-core machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
