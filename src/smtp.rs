@@ -134,7 +134,7 @@ impl Relay {
         }
         let mut conversation = match self.conversation().await {
             Ok(conversation) => conversation,
-            Err(failure) => return failure.as_server_trouble(),
+            Err(failure) => return failure.into_server_trouble(),
         };
         match conversation.deliver(mail).await {
             Ok(reply) => {
@@ -155,7 +155,7 @@ impl Relay {
     /// # Errors
     /// The outcome that a mail would have.
     pub async fn probe(&mut self) -> Result<(), Outcome> {
-        self.open = Some(self.conversation().await.map_err(Failure::as_server_trouble)?);
+        self.open = Some(self.conversation().await.map_err(Failure::into_server_trouble)?);
         Ok(())
     }
 

@@ -13,6 +13,12 @@ pub(super) struct Namespace {
     under_inbox: bool,
 }
 
+/// Whether a folder exists, and under which name.
+enum Found {
+    Here(String),
+    Nowhere { likely: String, other: Option<String> },
+}
+
 impl Session {
     /// Makes sure that a folder exists, and gives its name on the server. `/` separates levels, as does the
     /// server's own separator.
@@ -20,59 +26,57 @@ impl Session {
     /// # Errors
     /// [`ImapError::No`] when the server lets it be made nowhere.
     pub async fn ensure_folder(&mut self, folder: &str) -> Result<String, ImapError> {
-        if let Some(name) = self.folders.get(folder) {
-            return Ok(name.clone());
-        }
-        let candidates = self.candidates(folder).await?;
-        for name in &candidates {
-            if self.exists(name).await? {
-                return Ok(self.remember(folder, name));
+        let (likely, other) = match self.find(folder).await? {
+            Found::Here(name) => return Ok(name),
+            Found::Nowhere { likely, other } => (likely, other),
+        };
+        let name = match (self.create(&likely).await, other) {
+            (Ok(()), _) => likely,
+            // That the namespace is below INBOX shows only here while INBOX is the only folder.
+            (Err(ImapError::No { .. }), Some(other)) => {
+                self.create(&other).await?;
+                other
             }
-        }
-        let mut refused = None;
-        for name in &candidates {
-            match self.wire.command("CREATE", &format!("CREATE {}", names::quote(name)), |_| ()).await {
-                Ok(()) | Err(ImapError::No { code: Code::AlreadyExists, .. }) => {
-                    return Ok(self.remember(folder, name));
-                }
-                // A namespace below INBOX shows only here while INBOX is the only folder.
-                Err(no @ ImapError::No { .. }) => refused = refused.or(Some(no)),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(refused.unwrap_or(ImapError::NotSelected { command: "CREATE" }))
+            (Err(error), _) => return Err(error),
+        };
+        self.folders.insert(folder.to_owned(), name.clone());
+        Ok(name)
     }
 
-    /// Finds a folder's name on the server; when there is none, the name it would most likely have.
+    /// A folder's name on the server; when there is no such folder, the name it would most likely have.
     pub(super) async fn locate(&mut self, folder: &str) -> Result<String, ImapError> {
         if folder.eq_ignore_ascii_case("INBOX") {
             return Ok("INBOX".to_owned());
         }
+        match self.find(folder).await? {
+            Found::Here(name) | Found::Nowhere { likely: name, .. } => Ok(name),
+        }
+    }
+
+    async fn find(&mut self, folder: &str) -> Result<Found, ImapError> {
         if let Some(name) = self.folders.get(folder) {
-            return Ok(name.clone());
+            return Ok(Found::Here(name.clone()));
         }
-        let candidates = self.candidates(folder).await?;
-        for name in &candidates {
-            if self.exists(name).await? {
-                return Ok(self.remember(folder, name));
-            }
-        }
-        Ok(candidates.into_iter().next().unwrap_or_default())
-    }
-
-    fn remember(&mut self, folder: &str, name: &str) -> String {
-        self.folders.insert(folder.to_owned(), name.to_owned());
-        name.to_owned()
-    }
-
-    /// The names that a folder may have here, the likeliest first.
-    async fn candidates(&mut self, folder: &str) -> Result<Vec<String>, ImapError> {
         let namespace = match self.namespace {
             Some(namespace) => namespace,
             None => self.learn_namespace().await?,
         };
         self.namespace = Some(namespace);
-        Ok(namespace.candidates(folder))
+        let (likely, other) = namespace.names_of(folder);
+        for name in [Some(&likely), other.as_ref()].into_iter().flatten() {
+            if self.exists(name).await? {
+                self.folders.insert(folder.to_owned(), name.clone());
+                return Ok(Found::Here(name.clone()));
+            }
+        }
+        Ok(Found::Nowhere { likely, other })
+    }
+
+    async fn create(&mut self, name: &str) -> Result<(), ImapError> {
+        match self.wire.command("CREATE", &format!("CREATE {}", names::quote(name)), |_| ()).await {
+            Err(ImapError::No { code: Code::AlreadyExists, .. }) => Ok(()),
+            done => done,
+        }
     }
 
     async fn learn_namespace(&mut self) -> Result<Namespace, ImapError> {
@@ -123,17 +127,18 @@ impl Session {
 }
 
 impl Namespace {
-    fn candidates(self, folder: &str) -> Vec<String> {
+    /// The name that a folder has here, and the one it has if we are mistaken about INBOX.
+    fn names_of(self, folder: &str) -> (String, Option<String>) {
         let Some(separator) = self.separator else {
-            return vec![names::encode(&folder.replace('/', "-"))];
+            return (names::encode(&folder.replace('/', "-")), None);
         };
         let plain = names::encode(&folder.replace('/', separator.encode_utf8(&mut [0; 4])));
         let inbox = format!("INBOX{separator}");
         if plain.eq_ignore_ascii_case("INBOX") || is_at_or_below(&inbox, &plain) {
-            return vec![plain];
+            return (plain, None);
         }
         let below = inbox + &plain;
-        if self.under_inbox { vec![below, plain] } else { vec![plain, below] }
+        if self.under_inbox { (below, Some(plain)) } else { (plain, Some(below)) }
     }
 }
 
@@ -148,13 +153,18 @@ mod tests {
 
     #[test]
     fn a_folder_is_looked_for_where_the_server_keeps_folders() {
-        let names = |separator, under_inbox, folder| Namespace { separator, under_inbox }.candidates(folder);
-        assert_eq!(names(Some('/'), false, "Acuse/Alto"), ["Acuse/Alto", "INBOX/Acuse/Alto"]);
-        assert_eq!(names(Some('.'), true, "Acuse/Alto"), ["INBOX.Acuse.Alto", "Acuse.Alto"]);
-        assert_eq!(names(Some('.'), true, "Inbox/Alto"), ["Inbox.Alto"]);
-        assert_eq!(names(Some('.'), true, "INBOX.Alto"), ["INBOX.Alto"]);
-        assert_eq!(names(Some('.'), false, "inbox"), ["inbox"]);
-        assert_eq!(names(None, false, "Acuse/Alto"), ["Acuse-Alto"]);
-        assert_eq!(names(Some('/'), false, "Técnico"), ["T&AOk-cnico", "INBOX/T&AOk-cnico"]);
+        let both = |likely: &str, other: &str| (likely.to_owned(), Some(other.to_owned()));
+        let only = |name: &str| (name.to_owned(), None);
+        for (separator, under_inbox, folder, names) in [
+            (Some('/'), false, "Acuse/Alto", both("Acuse/Alto", "INBOX/Acuse/Alto")),
+            (Some('.'), true, "Acuse/Alto", both("INBOX.Acuse.Alto", "Acuse.Alto")),
+            (Some('/'), false, "Técnico", both("T&AOk-cnico", "INBOX/T&AOk-cnico")),
+            (Some('.'), true, "Inbox/Alto", only("Inbox.Alto")),
+            (Some('.'), true, "INBOX.Alto", only("INBOX.Alto")),
+            (Some('.'), false, "inbox", only("inbox")),
+            (None, false, "Acuse/Alto", only("Acuse-Alto")),
+        ] {
+            assert_eq!(Namespace { separator, under_inbox }.names_of(folder), names, "{folder}");
+        }
     }
 }

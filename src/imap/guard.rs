@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn each_limit_has_its_violation() {
         let long = [&b"* OK "[..], &vec![b'x'; MAX_TEXT]].concat();
-        let deep = [&b"* 1 FETCH (BODYSTRUCTURE "[..], &vec![b'('; MAX_PARENTHESES]].concat();
+        let deep = [&b"* 1 FETCH (BODYSTRUCTURE "[..], &[b'('; MAX_PARENTHESES]].concat();
         let quoted = format!("* 1 FETCH (X a\" {}", "(\")\" ".repeat(MAX_PARENTHESES));
         let many = format!("* 1 FETCH ({}", "BODY[] {4}\r\naaaa ".repeat(3));
         for (text, violation) in [

@@ -19,7 +19,7 @@ mod names;
 mod select;
 mod settle;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tls;
 mod wait;
 mod wire;

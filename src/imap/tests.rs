@@ -41,8 +41,9 @@ fn server(port: u16) -> Server {
 
 /// Plays a script to one client, and gives the lines that the client sent. A line of the script is `S text`
 /// (said, with CRLF), `R text` (said as it is, `\r` and `\n` written out), `C text` (the client's next line
-/// must hold this), `P ms` (a pause) or `X` (hang up); after the last one, the server is silent.
-async fn play(script: String, stream: impl AsyncRead + AsyncWrite + Unpin) -> Vec<String> {
+/// must hold this), `D` (a mail, up to its final dot), `P ms` (a pause) or `X` (hang up); after the last one,
+/// the server is silent.
+pub(crate) async fn play(script: String, stream: impl AsyncRead + AsyncWrite + Unpin) -> Vec<String> {
     let (mut heard, mut tag, mut stream) = (Vec::new(), String::new(), BufReader::new(stream));
     for step in script.lines() {
         let (verb, text) = step.split_once(' ').unwrap_or((step, ""));
@@ -63,6 +64,13 @@ async fn play(script: String, stream: impl AsyncRead + AsyncWrite + Unpin) -> Ve
                 }
                 heard.push(line.trim_end().to_owned());
             }
+            "D" => {
+                let mut mail = Vec::new();
+                while !mail.ends_with(b"\r\n.\r\n") && mail != b".\r\n" {
+                    assert_ne!(stream.read_until(b'\n', &mut mail).await.unwrap(), 0, "the client hangs up");
+                }
+                heard.push(String::from_utf8(mail).unwrap());
+            }
             "P" => tokio::time::sleep(Duration::from_millis(text.parse().unwrap())).await,
             "X" => return heard,
             other => panic!("no such step: {other}"),
@@ -75,7 +83,7 @@ async fn play(script: String, stream: impl AsyncRead + AsyncWrite + Unpin) -> Ve
     heard
 }
 
-async fn peer(script: impl Into<String>) -> (Server, JoinHandle<Vec<String>>) {
+pub(crate) async fn peer(script: impl Into<String>) -> (Server, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let script = script.into();
@@ -220,7 +228,7 @@ async fn plain_connections_go_to_loopback_only() {
 // ── TLS ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// A certificate for `name` and the file to trust it by.
-fn certificate(name: &str, dir: &Path) -> (TlsAcceptor, std::path::PathBuf) {
+pub(crate) fn certificate(name: &str, dir: &Path) -> (TlsAcceptor, std::path::PathBuf) {
     let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let file = dir.join(format!("{name}.pem"));
     std::fs::write(&file, certified.cert.pem()).unwrap();
@@ -235,7 +243,11 @@ fn certificate(name: &str, dir: &Path) -> (TlsAcceptor, std::path::PathBuf) {
     (TlsAcceptor::from(Arc::new(config)), file)
 }
 
-async fn tls_peer(acceptor: TlsAcceptor, clear: &str, script: &str) -> (Server, JoinHandle<Vec<String>>) {
+pub(crate) async fn tls_peer(
+    acceptor: TlsAcceptor,
+    clear: &str,
+    script: &str,
+) -> (Server, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (clear, script) = (clear.to_owned(), script.to_owned());
@@ -799,4 +811,14 @@ fn the_parser_still_panics_where_the_wire_catches_it() {
         |line: &'static [u8]| std::panic::catch_unwind(|| imap_proto::Response::parse(line).is_ok()).is_err();
     assert!(panics(b"* 1 FETCH (INTERNALDATE NIL)\r\n"));
     assert!(panics("* OK [ALERT]ñ\r\n".as_bytes()));
+}
+
+#[tokio::test]
+async fn a_session_can_move_between_threads() {
+    fn is_send<T: Send>(_: &T) {}
+    let (mut session, _) = selected("").await;
+    is_send(&session);
+    is_send(&session.wait(SOON, &CancellationToken::new()));
+    is_send(&session.fetch(&[1], 1));
+    is_send(&session.settle(&[1], &Settle::Delete));
 }

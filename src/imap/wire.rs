@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use async_imap::Client;
 use async_imap::imap_proto::{MailboxDatum, Outcome, Response, ResponseCode, Status};
+use secrecy::zeroize::Zeroizing;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -85,21 +86,19 @@ impl Wire {
         self.tag += 1;
         let sent =
             Sent { tag: format!("a{}", self.tag), command, until: Instant::now() + self.timeouts.command };
-        self.write(command, &[sent.tag.as_bytes(), b" ", line.as_bytes()]).await?;
+        self.write(command, &Zeroizing::new(format!("{} {line}\r\n", sent.tag))).await?;
         Ok(sent)
     }
 
     /// Says one line of a command that goes on.
     pub(super) async fn send_more(&mut self, sent: &Sent, line: &str) -> Result<(), ImapError> {
-        self.write(sent.command, &[line.as_bytes()]).await
+        self.write(sent.command, &Zeroizing::new(format!("{line}\r\n"))).await
     }
 
-    async fn write(&mut self, command: &'static str, parts: &[&[u8]]) -> Result<(), ImapError> {
+    async fn write(&mut self, command: &'static str, line: &str) -> Result<(), ImapError> {
         let stream = self.client.get_mut();
         let write = async {
-            for part in parts.iter().chain([&&b"\r\n"[..]]) {
-                stream.write_all(part).await?;
-            }
+            stream.write_all(line.as_bytes()).await?;
             stream.flush().await
         };
         match timeout(self.timeouts.response, write).await {

@@ -82,7 +82,7 @@ impl Reply {
 
 impl Failure {
     /// Whatever goes wrong before MAIL FROM says nothing of the mail.
-    pub(super) fn as_server_trouble(self) -> Outcome {
+    pub(super) fn into_server_trouble(self) -> Outcome {
         Outcome::Deferred { reply: self.cause.to_string(), step: self.step, ambiguous: false }
     }
 

@@ -1,0 +1,329 @@
+//! The program under test: a site of its own (acuse.toml, passwords, state directory) and `acuse` running on it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use toml::Table;
+
+use super::{PATIENCE, eventually, within};
+
+/// What the site's one mailbox and SMTP user log in with.
+pub const USER: &str = "soporte";
+pub const PASSWORD: &str = "secret";
+/// The support address.
+pub const ADDRESS: &str = "soporte@mihost.example";
+
+/// A site before it is written down.
+pub struct SiteBuilder {
+    config: Table,
+    program: Vec<PathBuf>,
+}
+
+/// A site: its files, and the daemon while it runs. Dropping it kills the daemon and deletes the files.
+pub struct Site {
+    directory: TempDir,
+    program: Vec<PathBuf>,
+    daemon: Option<Child>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Site {
+    /// A site with one mailbox on a plain IMAP server and a plain SMTP server, both on loopback.
+    pub fn builder(imap: SocketAddr, smtp: SocketAddr) -> SiteBuilder {
+        let config = format!(
+            r#"
+            [support]
+            name = "MiHost"
+            addresses = ["{ADDRESS}"]
+            phone = "+57 601 555 0100"
+            [[mailbox]]
+            name = "soporte"
+            host = "{imap_host}"
+            port = {imap_port}
+            tls = "none"
+            user = "{USER}"
+            password_file = "imap.password"
+            [smtp]
+            host = "{smtp_host}"
+            port = {smtp_port}
+            tls = "none"
+            from = "Soporte MiHost <{ADDRESS}>"
+            "#,
+            imap_host = imap.ip(),
+            imap_port = imap.port(),
+            smtp_host = smtp.ip(),
+            smtp_port = smtp.port(),
+        );
+        // Cargo tells it to integration tests alone; an example brings a program of its own.
+        let program = option_env!("CARGO_BIN_EXE_acuse").map(PathBuf::from).into_iter().collect();
+        SiteBuilder { config: config.parse().expect("the site's own TOML"), program }
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.path().join("acuse.toml")
+    }
+
+    // ── the command line ──────────────────────────────────────────────────────────────────────────────
+
+    /// Runs `acuse --config … args` to its end.
+    pub fn acuse(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("acuse runs")
+    }
+
+    /// The same, which must succeed; what it printed.
+    pub fn text(&self, args: &[&str]) -> String {
+        let output = self.acuse(args);
+        assert!(
+            output.status.success(),
+            "acuse {}: {}\n{}",
+            args.join(" "),
+            output.status,
+            lossy(&output.stderr)
+        );
+        lossy(&output.stdout)
+    }
+
+    /// The same with `--json`: what it printed, read.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let text = self.text(&[args, &["--json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("acuse {args:?}: {error} in {text}"))
+    }
+
+    /// A command that is not run yet: for standard input, or to be killed.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let (program, front) =
+            self.program.split_first().expect("built by cargo test, or `program` was called");
+        let mut command = Command::new(program);
+        command
+            .args(front)
+            .arg("--config")
+            .arg(self.config_file())
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("TZ", "Asia/Kathmandu"); // the host's zone must not count (I10)
+        command
+    }
+
+    // ── the daemon ────────────────────────────────────────────────────────────────────────────────────
+
+    /// Starts `acuse run` and waits until it says that it is ready; panics with its log when it does not.
+    pub fn run(&mut self) {
+        self.run_with(&[]);
+    }
+
+    /// The same with more arguments, such as `--shadow`.
+    pub fn run_with(&mut self, args: &[&str]) {
+        assert!(!self.is_running(), "one daemon per site");
+        let path = self.directory.path().join("notify");
+        let _ = fs::remove_file(&path);
+        let socket = UnixDatagram::bind(&path).expect("a socket for sd_notify(3)");
+        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a read time-out");
+        self.spawn(&[&["run"], args].concat(), &path);
+        let mut buffer = [0; 4096];
+        let ready = within(PATIENCE, || {
+            if !self.is_running() {
+                return Some(false);
+            }
+            let size = socket.recv(&mut buffer).ok()?;
+            lossy(&buffer[..size]).lines().any(|line| line == "READY=1").then_some(true)
+        });
+        assert!(ready == Some(true), "acuse run is not ready; its log:\n{}", self.log());
+        thread::spawn(move || {
+            while path.exists() {
+                let _ = socket.recv(&mut [0; 4096]); // a full socket would block the daemon
+            }
+        });
+    }
+
+    fn spawn(&mut self, args: &[&str], notify: &Path) {
+        let mut child = self
+            .command(args)
+            .env("NOTIFY_SOCKET", notify)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("acuse runs");
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let log = self.log.clone();
+        thread::spawn(move || {
+            for line in stderr.split(b'\n').map_while(Result::ok) {
+                let mut log = log.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                log.push_str(&String::from_utf8_lossy(&line));
+                log.push('\n');
+            }
+        });
+        self.daemon = Some(child);
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_none()))
+    }
+
+    /// SIGTERM; how the daemon ended, within [`PATIENCE`].
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut child = self.daemon.take().expect("a running daemon");
+        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+        let ended = within(PATIENCE, || child.try_wait().expect("a child"));
+        ended.unwrap_or_else(|| {
+            let _ = child.kill();
+            panic!("acuse run goes on after SIGTERM; its log:\n{}", self.log())
+        })
+    }
+
+    /// SIGKILL.
+    pub fn kill9(&mut self) {
+        if let Some(mut child) = self.daemon.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGHUP, or any other.
+    pub fn signal(&self, signal: Signal) {
+        let child = self.daemon.as_ref().expect("a running daemon");
+        let _ = kill_process(Pid::from_child(child), signal);
+    }
+
+    /// The running daemon's process id.
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("a running daemon").id()
+    }
+
+    /// Everything every daemon of this site has written to stderr.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    // ── what tests ask most ───────────────────────────────────────────────────────────────────────────
+
+    /// `acuse tickets list --json`.
+    pub fn tickets(&self) -> Vec<Value> {
+        list(self.json(&["tickets", "list"]))
+    }
+
+    /// `acuse outbox list --json`.
+    pub fn outbox(&self) -> Vec<Value> {
+        list(self.json(&["outbox", "list"]))
+    }
+
+    /// Waits until there are this many tickets.
+    pub fn wait_for_tickets(&self, tickets: usize) -> Vec<Value> {
+        eventually(&format!("{tickets} tickets; log:\n{}", self.log()), || {
+            Some(self.tickets()).filter(|found| found.len() >= tickets)
+        })
+    }
+
+    /// Waits until nothing is left to send.
+    pub fn wait_until_sent(&self) {
+        eventually("an outbox with nothing due", || {
+            let waiting = |row: &Value| matches!(row["state"].as_str(), Some("due" | "sending"));
+            (!self.outbox().iter().any(waiting)).then_some(())
+        });
+    }
+
+    /// Asserts conservation (I1): every UID ever listed has exactly one outcome; returns the counts.
+    pub fn assert_conserved(&self) -> Value {
+        let check = self.json(&["db", "check"]);
+        assert_eq!(check["ok"], true, "{check:#}");
+        assert_eq!(check["pending"], 0, "{check:#}");
+        check
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
+impl SiteBuilder {
+    /// Sets a key of acuse.toml by its path: `set("ack.max_age", "6h")`, `set("mailbox.0.after", "keep")`.
+    pub fn set(mut self, path: &str, value: impl Into<toml::Value>) -> Self {
+        let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let mut table = &mut self.config;
+        let mut steps = tables.split('.').filter(|step| !step.is_empty()).peekable();
+        while let Some(step) = steps.next() {
+            let inner = table.entry(step).or_insert_with(|| toml::Value::Table(Table::new()));
+            let inner = match steps.peek().and_then(|step| step.parse::<usize>().ok()) {
+                Some(index) => {
+                    steps.next();
+                    &mut inner.as_array_mut().expect("an array of tables")[index]
+                }
+                None => inner,
+            };
+            table = inner.as_table_mut().expect("a table");
+        }
+        table.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a mailbox like the first, with this name and user.
+    pub fn and_mailbox(mut self, name: &str, user: &str) -> Self {
+        let mailboxes = self.config["mailbox"].as_array_mut().expect("mailboxes");
+        let mut other = mailboxes[0].clone();
+        for (key, value) in [("name", name), ("user", user)] {
+            other.as_table_mut().expect("a table").insert(key.to_owned(), value.into());
+        }
+        mailboxes.push(other);
+        self
+    }
+
+    /// Uses this program, with these arguments in front, in place of the one cargo built.
+    pub fn program(mut self, program: impl Into<PathBuf>, front: &[&str]) -> Self {
+        self.program = vec![program.into()];
+        self.program.extend(front.iter().map(PathBuf::from));
+        self
+    }
+
+    /// Writes the files and runs `acuse init`.
+    pub fn init(self) -> Site {
+        let site = self.write();
+        site.text(&["init"]);
+        site
+    }
+
+    /// Writes the files; `acuse init` is the test's own.
+    pub fn write(mut self) -> Site {
+        let directory = tempfile::Builder::new().prefix("acuse-site-").tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        for (key, name) in [("state_dir", "state"), ("local_dir", "rules")] {
+            let path = at(name).display().to_string();
+            self.config.entry(key).or_insert(path.into());
+        }
+        fs::create_dir(at("rules")).expect("a directory");
+        fs::write(at("imap.password"), PASSWORD).expect("the password's file");
+        fs::write(at("acuse.toml"), self.config.to_string()).expect("acuse.toml");
+        Site { directory, program: self.program, daemon: None, log: Arc::default() }
+    }
+}
+
+fn list(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        other => panic!("not a list: {other}"),
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
