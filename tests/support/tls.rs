@@ -93,6 +93,8 @@ impl TlsFront {
 impl Drop for TlsFront {
     fn drop(&mut self) {
         // Waiting for its end would panic inside an async test.
-        self.runtime.take().map(Runtime::shutdown_background);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
