@@ -22,7 +22,7 @@ use serde_json::Value;
 use support::acuse::{ADDRESS, PASSWORD, Site, USER};
 use support::imap_peer::{self, ImapPeer};
 use support::smtp_peer::{self, Mail, SmtpPeer};
-use support::{eventually, fixture, header};
+use support::{PATIENCE, fixture, header, within};
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -88,11 +88,11 @@ fn demo(stay: bool) -> anyhow::Result<ExitCode> {
     for name in MORNING {
         delivered.push(deliver(&imap, name, fixture(name)));
     }
-    settle(&site, delivered.len());
+    settle(&site, delivered.len())?;
     for (name, address) in ANSWERS {
         delivered.push(deliver(&imap, name, answer(&site, &smtp, name, address)));
     }
-    settle(&site, delivered.len());
+    settle(&site, delivered.len())?;
 
     println!("{} mails came in. What `acuse tickets list` shows of them:\n", delivered.len());
     println!("{}", site.text(&["tickets", "list"]));
@@ -143,20 +143,21 @@ fn answer(site: &Site, smtp: &SmtpPeer, name: &str, address: &str) -> Vec<u8> {
 }
 
 /// Waits until every mail has its outcome and every acknowledgement is out.
-fn settle(site: &Site, mails: usize) {
-    eventually("an outcome for every mail", || {
+fn settle(site: &Site, mails: usize) -> anyhow::Result<()> {
+    let settled = within(PATIENCE, || {
         let check = site.json(&["db", "check"]);
         (check["listed"] == mails && check["pending"] == 0).then_some(())
     });
+    settled
+        .with_context(|| format!("mails without an outcome after {PATIENCE:?}; the log:\n{}", site.log()))?;
     site.wait_until_sent();
+    Ok(())
 }
 
 fn show_acknowledgement(site: &Site, smtp: &SmtpPeer) -> anyhow::Result<()> {
     let mails = smtp.mails_to(SHOWN);
     let ack = mails.first().with_context(|| format!("no acknowledgement for {SHOWN}"))?;
-    let file = site.directory().join("ack.eml");
-    fs::write(&file, &ack.raw)?;
-    let read = site.json(&["inspect", &file.display().to_string()]);
+    let read = inspect(site, ack)?;
     println!("The acknowledgement that {SHOWN} received:\n");
     for field in ["From", "To", "In-Reply-To", "Message-ID", "Auto-Submitted"] {
         println!("  {field}: {}", ack.header(field).unwrap_or_default());
@@ -167,6 +168,13 @@ fn show_acknowledgement(site: &Site, smtp: &SmtpPeer) -> anyhow::Result<()> {
     }
     println!();
     Ok(())
+}
+
+/// What `acuse inspect` reads in a mail.
+fn inspect(site: &Site, mail: &Mail) -> anyhow::Result<Value> {
+    let file = site.directory().join("mail.eml");
+    fs::write(&file, &mail.raw)?;
+    Ok(site.json(&["inspect", &file.display().to_string()]))
 }
 
 /// Every mail that nobody was sent an acknowledgement for, and the reason that was stored with it.
@@ -188,7 +196,8 @@ fn show_silent(site: &Site, smtp: &SmtpPeer, delivered: &[Delivered]) -> anyhow:
             continue;
         }
         let in_quarantine = || {
-            let row = quarantined.as_array()?.iter().find(|row| row["from"] == mail.from.as_str())?;
+            let is_it = |row: &&Value| row["from"].as_str().is_some_and(|from| from.contains(&mail.from));
+            let row = quarantined.as_array()?.iter().find(is_it)?;
             Some(format!("quarantined: {}", row["reason"].as_str()?))
         };
         let fate = fates.get(&mail.message_id).cloned().or_else(in_quarantine);
@@ -228,7 +237,8 @@ fn keep_open(site: &Site, smtp: &SmtpPeer) -> anyhow::Result<()> {
         let mails = smtp.mails();
         for mail in mails.iter().skip(shown) {
             let to: Vec<_> = mail.recipients.iter().map(|to| to.address.as_str()).collect();
-            println!("→ {}: {}", to.join(", "), mail.header("Subject").unwrap_or_default());
+            let subject = inspect(site, mail)?["subject"].as_str().unwrap_or_default().to_owned();
+            println!("{} → {}: {subject}", mail.header("From").unwrap_or_default(), to.join(", "));
         }
         shown = mails.len();
     }

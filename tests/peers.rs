@@ -616,6 +616,31 @@ mod real_dovecot {
     }
 }
 
+mod site {
+    use super::*;
+    use support::acuse::Site;
+
+    #[test]
+    fn is_written_as_it_was_built() {
+        let (imap, smtp) = ("127.0.0.1:10143".parse().unwrap(), "127.0.0.1:10025".parse().unwrap());
+        let site = Site::builder(imap, smtp)
+            .set("mailbox.0.after", "keep")
+            .set("ack.max_age", "1h")
+            .set("limits.per_hour", 7)
+            .and_mailbox("ventas", "ventas")
+            .write();
+        let config: toml::Table = std::fs::read_to_string(site.config_file()).unwrap().parse().unwrap();
+        assert_eq!(config["state_dir"].as_str().unwrap(), site.state_dir().to_str().unwrap());
+        assert_eq!(config["ack"]["max_age"].as_str(), Some("1h"));
+        assert_eq!(config["limits"]["per_hour"].as_integer(), Some(7));
+        let mailboxes = config["mailbox"].as_array().unwrap();
+        let words = |key: &str| mailboxes.iter().map(|m| m[key].as_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!((words("user"), words("after")), (vec!["soporte", "ventas"], vec!["keep", "keep"]));
+        let secret = site.directory().join(words("password_file")[0]);
+        assert_eq!(std::fs::read_to_string(secret).unwrap(), "secret");
+    }
+}
+
 mod fixtures {
     use super::*;
 

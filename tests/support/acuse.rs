@@ -235,7 +235,7 @@ impl Site {
 
     /// Waits until nothing is left to send.
     pub fn wait_until_sent(&self) {
-        eventually("an outbox with nothing due", || {
+        eventually(&format!("an outbox with nothing due; log:\n{}", self.log()), || {
             let waiting = |row: &Value| matches!(row["state"].as_str(), Some("due" | "sending"));
             (!self.outbox().iter().any(waiting)).then_some(())
         });

@@ -2,7 +2,7 @@
 //! certificate that is good or bad.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub enum Certificate {
 pub struct TlsFront {
     address: SocketAddr,
     directory: TempDir,
-    _runtime: Runtime,
+    runtime: Option<Runtime>,
 }
 
 impl TlsFront {
@@ -61,19 +61,23 @@ impl TlsFront {
 
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free loopback port");
+        let listener = net::TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let address = listener.local_addr().expect("its address");
+        listener.set_nonblocking(true).expect("a listener for tokio");
         runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a runtime with I/O");
             while let Ok((client, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
+                    client.set_nodelay(true)?;
                     let mut client = acceptor.accept(client).await?; // fails when the client does not trust us
                     let mut server = TcpStream::connect(server).await?;
+                    server.set_nodelay(true)?;
                     copy_bidirectional(&mut client, &mut server).await
                 });
             }
         });
-        Self { address, directory, _runtime: runtime }
+        Self { address, directory, runtime: Some(runtime) }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -83,5 +87,14 @@ impl TlsFront {
     /// The certificate as PEM: a `ca_file`.
     pub fn certificate(&self) -> PathBuf {
         self.directory.path().join("cert.pem")
+    }
+}
+
+impl Drop for TlsFront {
+    fn drop(&mut self) {
+        // Waiting for its end would panic inside an async test.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
