@@ -147,6 +147,7 @@ fn separator(line: &str) -> Option<Style> {
 /// Labels of the field block that Outlook and its like put above a quotation.
 const SENDER: &[&str] =
     &["from", "de", "von", "da", "van", "från", "fra", "od", "от", "发件人", "差出人", "lähettäjä", "kimden"];
+const DATE: &[&str] = &["date", "fecha", "gesendet", "enviado", "sent", "message du", "subject", "asunto"];
 const OTHERS: &[&str] = &[
     "sent",
     "date",
@@ -202,14 +203,16 @@ const OTHERS: &[&str] = &[
 /// The lines that a block of fields takes: a sender and at least two more within the next lines.
 fn field_block(lines: &[&str]) -> Option<usize> {
     let label = label_of(lines.first()?)?;
-    if !SENDER.contains(&label.as_str()) {
+    let mut has_sender = SENDER.contains(&label.as_str());
+    if !has_sender && !DATE.contains(&label.as_str()) {
         return None;
     }
     let (mut fields, mut taken, mut misses) = (0, 1, 0);
     for (index, line) in lines.iter().enumerate().skip(1).take(10) {
-        if label_of(line)
-            .is_some_and(|label| OTHERS.contains(&label.as_str()) || SENDER.contains(&label.as_str()))
-        {
+        let label = label_of(line).unwrap_or_default();
+        let is_sender = SENDER.contains(&label.as_str());
+        if is_sender || OTHERS.contains(&label.as_str()) {
+            has_sender |= is_sender;
             fields += 1;
             taken = index + 1;
             misses = 0;
@@ -220,7 +223,7 @@ fn field_block(lines: &[&str]) -> Option<usize> {
             }
         }
     }
-    (fields >= 2).then_some(taken)
+    (has_sender && fields >= 2).then_some(taken)
 }
 
 /// The label of a line such as `*De:* Ana`, lower case.
@@ -269,6 +272,8 @@ const VERBS: &[&str] = &[
     "escribió ----",
 ];
 
+static TIME: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b[0-9]{1,2}[:.][0-9]{2}\b"));
+
 /// The lines of "El lun, 2 nov 2026 a las 10:00, Ana (<ana@…>) escribió:", wrapped over up to four.
 fn attribution(lines: &[&str]) -> Option<usize> {
     let first = lines.first()?.trim();
@@ -276,6 +281,7 @@ fn attribution(lines: &[&str]) -> Option<usize> {
     if !opens && !first.contains(['@', '<']) && !ends_attribution(first) {
         return None;
     }
+    let begins_with_digit = first.starts_with(|c: char| c.is_ascii_digit());
     let mut joined = String::new();
     for (index, line) in lines.iter().take(4).enumerate() {
         let line = line.trim();
@@ -291,9 +297,11 @@ fn attribution(lines: &[&str]) -> Option<usize> {
         if has_proof && ends_attribution(&joined) {
             return Some(index + 1);
         }
-        if line.ends_with(':') || (index == 0 && line.ends_with(['.', '?', '!'])) {
+        if line.ends_with(':') || (index == 0 && line.ends_with(['?', '!'])) {
             // "2026/11/02 Ana <ana@…>:" has no verb at all
-            let bare = has_proof && joined.ends_with(">:") && first.starts_with(|c: char| c.is_ascii_digit());
+            let bare = joined.ends_with(">:")
+                && joined.contains('@')
+                && (TIME.is_match(&joined) || begins_with_digit);
             return bare.then_some(index + 1);
         }
         joined.push(' ');
@@ -404,8 +412,8 @@ const MOBILE: &[&str] = &[
 
 fn is_mobile_footer(line: &str) -> bool {
     let line = line.trim().trim_start_matches(['*', '_', '<', '(', '[']);
-    if line.len() > 100 {
-        return false;
+    if line.len() > 100 || line.contains(", ") && line.ends_with('.') {
+        return false; // "Sent from my desk, which is easier." is a sentence
     }
     let line = line.to_lowercase();
     MOBILE.iter().any(|footer| line.starts_with(footer))
