@@ -1,7 +1,7 @@
 //! Did a person write it? RFC 3834, List-*, Precedence, reports, and the marks that real programs leave.
 
 use super::header::Header;
-use super::{Automation, AutomationKind, Bounce, ReturnPath, Sign};
+use super::{Automation, AutomationKind, Bounce, ReturnPath, Sign, opening};
 
 /// RFC 5321 §6.3: more Received lines than this are a loop.
 const MAX_HOPS: usize = 100;
@@ -186,7 +186,7 @@ fn auto_replies(evidence: &Evidence<'_>) -> Row {
             auto_reply(named, Sign::AutoReplySubject)
         })
         .or_else(|| {
-            let text: String = evidence.text.chars().take(1_500).collect::<String>().to_lowercase();
+            let text = opening(evidence.text, 1_500);
             auto_reply(CHALLENGES.iter().any(|words| text.contains(words)), Sign::Challenge)
         })
 }

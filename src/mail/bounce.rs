@@ -7,10 +7,13 @@ use regex::Regex;
 use super::header::Header;
 use super::identity;
 use super::mime::Leaf;
-use super::{Address, Bounce, BouncedRecipient, ReturnPath, pattern};
+use super::subject;
+use super::{Address, Bounce, BouncedRecipient, ReturnPath, opening, pattern};
 
 /// A report names at most this many recipients; the rest is noise or an attack.
 const MAX_RECIPIENTS: usize = 100;
+/// The words that tell a report are looked for in this many bytes.
+const OPENING: usize = 1_500;
 /// Text forms say what they say at the beginning, before the mail that they return.
 const TEXT_READ: usize = 16 * 1024;
 
@@ -285,17 +288,21 @@ fn reads_like_a_bounce(evidence: &Evidence<'_>) -> bool {
     let null_path = *evidence.return_path == ReturnPath::Null;
     let subject = evidence.subject.to_lowercase();
     let by_subject = SUBJECTS.iter().any(|words| subject.contains(words));
-    let is_answer = subject.starts_with("re:");
-    let opening: String = evidence.text.chars().take(1_500).collect::<String>().to_lowercase();
+    // A person who asks what a report means sends it on, or answers it; neither is a report.
+    let by_person = subject::mark(evidence.subject).is_some();
+    if !(server || null_path) {
+        return false;
+    }
+    let opening = opening(evidence.text, OPENING);
     let by_opening = || OPENINGS.iter().any(|words| opening.contains(words));
     let by_certain_opening = || CERTAIN_OPENINGS.iter().any(|words| opening.contains(words));
-    if is_answer {
+    if by_person {
         return server && null_path && by_certain_opening();
     }
     daemon
         || (server && (by_subject || by_opening()))
         || (null_path && by_subject && by_opening())
-        || ((null_path || server || by_subject) && by_certain_opening())
+        || by_certain_opening()
 }
 
 static ADDRESS: LazyLock<Regex> =
@@ -337,7 +344,7 @@ const RETURNED: &[&str] = &[
 fn by_text(evidence: &Evidence<'_>) -> Vec<BouncedRecipient> {
     let mut recipients = Vec::new();
     let subject = evidence.subject.to_lowercase();
-    let opening = evidence.text.chars().take(2_000).collect::<String>().to_lowercase();
+    let opening = opening(evidence.text, OPENING);
     let delayed = ["delay", "warning", "retraso"].iter().any(|word| subject.contains(word))
         || [
             "will be retried",
@@ -353,13 +360,7 @@ fn by_text(evidence: &Evidence<'_>) -> Vec<BouncedRecipient> {
         .iter()
         .any(|words| opening.contains(words));
     let action = if delayed { "delayed" } else { "failed" };
-    let end = evidence
-        .text
-        .char_indices()
-        .map(|(at, _)| at)
-        .find(|&at| at >= TEXT_READ)
-        .unwrap_or(evidence.text.len());
-    let text = evidence.text.get(..end).unwrap_or(evidence.text);
+    let text = evidence.text.get(..evidence.text.floor_char_boundary(TEXT_READ)).unwrap_or(evidence.text);
     let mut named: Vec<(String, usize)> = Vec::new();
     let mut spoken = String::new(); // what is said after a recipient, until the next
     let close =

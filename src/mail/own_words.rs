@@ -229,15 +229,16 @@ fn field_block(lines: &[&str]) -> Option<usize> {
 /// The label of a line such as `*De:* Ana`, lower case.
 fn label_of(line: &str) -> Option<String> {
     let line = line.trim().trim_start_matches(['*', '_']);
-    let end = line.char_indices().take(24).find(|(_, c)| matches!(c, ':' | '：')).map(|(at, _)| at)?;
-    let label = line.get(..end)?.trim_matches(['*', '_', ' ', '\u{A0}']).to_lowercase();
+    let head = line.get(..line.floor_char_boundary(48)).unwrap_or(line);
+    let (label, _) = head.split_once(':').or_else(|| head.split_once('：'))?;
+    let label = label.trim_matches(['*', '_', ' ', '\u{A0}']).to_lowercase();
     (!label.is_empty()).then_some(label)
 }
 
 /// First words of "On … wrote:" in the languages that customers' programs speak.
 const OPENINGS: &[&str] = &[
     "on", "el", "le", "am", "em", "il", "op", "den", "w", "pe", "dnia", "vào", "na", "at", "en", "lun",
-    "mar", "mié", "jue", "vie", "sáb", "dom", "---- on", "---- el",
+    "mar", "mié", "jue", "vie", "sáb", "dom",
 ];
 /// Last words before its colon.
 const VERBS: &[&str] = &[
@@ -281,6 +282,10 @@ fn attribution(lines: &[&str]) -> Option<usize> {
     if !opens && !first.contains(['@', '<']) && !ends_attribution(first) {
         return None;
     }
+    let may_end = |line: &&str| line.trim_end().ends_with([':', '：', '-']);
+    if !lines.iter().take(4).any(may_end) {
+        return None;
+    }
     let begins_with_digit = first.starts_with(|c: char| c.is_ascii_digit());
     let mut joined = String::new();
     for (index, line) in lines.iter().take(4).enumerate() {
@@ -311,12 +316,10 @@ fn attribution(lines: &[&str]) -> Option<usize> {
 }
 
 fn opens_attribution(line: &str) -> bool {
-    let lower: String =
-        line.trim_start_matches(['-', ' ', '*']).chars().take(24).flat_map(char::to_lowercase).collect();
-    OPENINGS
-        .iter()
-        .any(|word| lower.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', ',', '.', '\u{A0}'])))
-        || line.starts_with(|c: char| c.is_ascii_digit())
+    let line = line.trim_start_matches(['-', ' ', '*']);
+    let word = line.split([' ', ',', '.', '\u{A0}']).next().unwrap_or_default();
+    line.starts_with(|c: char| c.is_ascii_digit())
+        || OPENINGS.iter().any(|opening| word.eq_ignore_ascii_case(opening))
 }
 
 fn ends_attribution(text: &str) -> bool {
@@ -442,8 +445,8 @@ fn disclaimer(lines: &[&str]) -> Option<usize> {
     for (index, line) in lines.iter().enumerate() {
         let blank = line.trim().is_empty() || is_rule(line.trim());
         if !blank && starts_paragraph && seen {
-            let head: String = line.chars().take(300).collect();
-            if found.is_none() && DISCLAIMER.is_match(&head) {
+            let head = line.get(..line.floor_char_boundary(300)).unwrap_or(line);
+            if found.is_none() && DISCLAIMER.is_match(head) {
                 found = Some(index);
             }
         }
