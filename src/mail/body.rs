@@ -29,11 +29,10 @@ pub(super) fn read(leaves: &[Leaf], is_report: bool) -> Body {
     for (index, leaf) in leaves.iter().enumerate() {
         let shown = is_body(leaf) || Some(index) == fallback;
         match (leaf.nested, shown) {
+            (0, true) if is_report && !body.text.is_empty() => {}
             (0, true) => {
-                if !(is_report && !body.text.is_empty()) {
-                    add(&mut body.text, leaf);
-                    body.mislabelled |= leaf.mislabelled;
-                }
+                add(&mut body.text, leaf);
+                body.mislabelled |= leaf.mislabelled;
             }
             (0, false) => {
                 if body.calendar_method.is_none() {
@@ -146,7 +145,7 @@ fn push_flowing(out: &mut String, text: &str) {
 fn attachment(leaf: &Leaf) -> Option<Attachment> {
     let is_text = matches!(leaf.media_type.as_str(), "text/plain" | "text/html");
     let is_other_form = leaf.aside && is_text && leaf.disposition != Disposition::Attachment;
-    let is_empty = leaf.size == 0 && leaf.name.is_empty();
+    let is_empty = leaf.size == 0 && leaf.name.is_empty() && leaf.disposition != Disposition::Attachment;
     if is_other_form || is_empty || leaf.media_type.starts_with("multipart/") {
         return None;
     }

@@ -7,10 +7,13 @@ use regex::Regex;
 use super::header::Header;
 use super::identity;
 use super::mime::Leaf;
-use super::{Address, Bounce, BouncedRecipient, ReturnPath, pattern};
+use super::subject;
+use super::{Address, Bounce, BouncedRecipient, ReturnPath, opening, pattern};
 
 /// A report names at most this many recipients; the rest is noise or an attack.
 const MAX_RECIPIENTS: usize = 100;
+/// The words that tell a report are looked for in this many bytes.
+const OPENING: usize = 1_500;
 /// Text forms say what they say at the beginning, before the mail that they return.
 const TEXT_READ: usize = 16 * 1024;
 
@@ -28,13 +31,20 @@ pub(super) struct Evidence<'a> {
 /// The delivery report in a mail, when it is one: RFC 3464 by its parts, the older forms by their words.
 pub(super) fn read(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<Bounce> {
     let top = || leaves.iter().filter(|leaf| leaf.nested == 0);
-    let status = top().find(|leaf| {
+    let mut statuses = top().filter(|leaf| {
         matches!(leaf.media_type.as_str(), "message/delivery-status" | "message/global-delivery-status")
     });
-    let mut recipients = status.and_then(|leaf| leaf.text.as_deref()).map(by_status).unwrap_or_default();
-    let is_report = status.is_some() || evidence.report_type == Some("delivery-status");
+    let mut recipients = Vec::new();
+    let mut is_report = evidence.report_type == Some("delivery-status");
+    for leaf in &mut statuses {
+        is_report = true;
+        by_status(leaf.text.as_deref().unwrap_or_default(), &mut recipients);
+    }
     if !is_report && !reads_like_a_bounce(evidence) {
         return None;
+    }
+    if recipients.is_empty() && evidence.text.contains("Final-Recipient:") {
+        by_status(evidence.text, &mut recipients); // the fields stand in the text, as Amazon WorkMail has them
     }
     if recipients.is_empty() {
         recipients = by_text(evidence);
@@ -43,8 +53,7 @@ pub(super) fn read(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<Bounce> {
 }
 
 /// RFC 3464 §2.3: groups of fields, one per recipient, after the group on the message.
-fn by_status(text: &str) -> Vec<BouncedRecipient> {
-    let mut recipients: Vec<BouncedRecipient> = Vec::new();
+fn by_status(text: &str, recipients: &mut Vec<BouncedRecipient>) {
     let mut group = Group::default();
     let mut field = String::new();
     let mut lines = text.lines().map(str::trim_end).chain([""]).peekable();
@@ -59,14 +68,13 @@ fn by_status(text: &str) -> Vec<BouncedRecipient> {
             continue;
         }
         if field.is_empty() {
-            group.close(&mut recipients);
+            group.close(recipients);
         } else if let Some((name, value)) = field.split_once(':') {
-            group.field(&name.trim().to_ascii_lowercase(), value.trim(), &mut recipients);
+            group.field(&name.trim().to_ascii_lowercase(), value.trim(), recipients);
         }
         field.clear();
     }
-    group.close(&mut recipients);
-    recipients
+    group.close(recipients);
 }
 
 #[derive(Default)]
@@ -107,7 +115,8 @@ impl Group {
             (Some(status), Some(spoken)) if status.ends_with(".0.0") => Some(spoken),
             (status, spoken) => status.or(spoken),
         };
-        add(recipients, recipient, status, group.action);
+        let permanent = is_permanent(status.as_deref(), group.action.as_deref());
+        add(recipients, recipient, status, group.action, permanent);
     }
 }
 
@@ -116,11 +125,11 @@ fn add(
     recipient: String,
     status: Option<String>,
     action: Option<String>,
+    permanent: Option<bool>,
 ) {
     if recipients.len() >= MAX_RECIPIENTS || recipients.iter().any(|known| known.recipient == recipient) {
         return;
     }
-    let permanent = is_permanent(status.as_deref(), action.as_deref());
     recipients.push(BouncedRecipient { recipient, status, action, permanent });
 }
 
@@ -206,8 +215,8 @@ const SUBJECTS: &[&str] = &[
     "rejected mail",
 ];
 
-/// Sentences by which the common servers begin a report.
-const OPENINGS: &[&str] = &[
+/// Sentences that no person begins a mail with.
+const CERTAIN_OPENINGS: &[&str] = &[
     "this is the mail system at host",
     "i'm sorry to have to inform you",
     "this is the qmail-send program",
@@ -216,6 +225,11 @@ const OPENINGS: &[&str] = &[
     "this message was created automatically by mail delivery software",
     "a message that you sent could not be delivered",
     "the original message was received at",
+    "this is the dragonfly mail agent",
+];
+
+/// Words in the first lines of a report, which a person may use too.
+const OPENINGS: &[&str] = &[
     "the following addresses had permanent fatal errors",
     "delivery has failed to these recipients",
     "your message did not reach some or all of the intended recipients",
@@ -268,21 +282,27 @@ fn reads_like_a_bounce(evidence: &Evidence<'_>) -> bool {
         return true; // Exim, Gmail
     }
     let local: String = evidence.from_local.chars().filter(|c| c.is_alphanumeric()).collect();
-    let server = matches!(
-        local.as_str(),
-        "mailerdaemon" | "postmaster" | "maildaemon" | "mailadministrator" | "mailsystem"
-    ) || local.starts_with("mailerdaemon");
+    let daemon = local.starts_with("mailerdaemon") || matches!(local.as_str(), "mdaemon" | "maildaemon");
+    let server = daemon
+        || matches!(local.as_str(), "postmaster" | "maildeliverysystem" | "mailadministrator" | "mailsystem");
     let null_path = *evidence.return_path == ReturnPath::Null;
     let subject = evidence.subject.to_lowercase();
     let by_subject = SUBJECTS.iter().any(|words| subject.contains(words));
-    let is_answer = subject.starts_with("re:");
-    let opening: String = evidence.text.chars().take(1_500).collect::<String>().to_lowercase();
-    let openings = || OPENINGS.iter().any(|words| opening.contains(words));
-    // The two that no person would begin a mail with are enough alone.
-    let certain = || OPENINGS.iter().take(8).any(|words| opening.contains(words));
-    (server && !is_answer && (by_subject || openings())) || (null_path && by_subject && openings()) || {
-        (null_path || server || by_subject) && !is_answer && certain()
+    // A person who asks what a report means sends it on, or answers it; neither is a report.
+    let by_person = subject::mark(evidence.subject).is_some();
+    if !(server || null_path) {
+        return false;
     }
+    let opening = opening(evidence.text, OPENING);
+    let by_opening = || OPENINGS.iter().any(|words| opening.contains(words));
+    let by_certain_opening = || CERTAIN_OPENINGS.iter().any(|words| opening.contains(words));
+    if by_person {
+        return server && null_path && by_certain_opening();
+    }
+    daemon
+        || (server && (by_subject || by_opening()))
+        || (null_path && by_subject && by_opening())
+        || by_certain_opening()
 }
 
 static ADDRESS: LazyLock<Regex> =
@@ -324,7 +344,7 @@ const RETURNED: &[&str] = &[
 fn by_text(evidence: &Evidence<'_>) -> Vec<BouncedRecipient> {
     let mut recipients = Vec::new();
     let subject = evidence.subject.to_lowercase();
-    let opening = evidence.text.chars().take(2_000).collect::<String>().to_lowercase();
+    let opening = opening(evidence.text, OPENING);
     let delayed = ["delay", "warning", "retraso"].iter().any(|word| subject.contains(word))
         || [
             "will be retried",
@@ -340,29 +360,21 @@ fn by_text(evidence: &Evidence<'_>) -> Vec<BouncedRecipient> {
         .iter()
         .any(|words| opening.contains(words));
     let action = if delayed { "delayed" } else { "failed" };
-    let end = evidence
-        .text
-        .char_indices()
-        .map(|(at, _)| at)
-        .find(|&at| at >= TEXT_READ)
-        .unwrap_or(evidence.text.len());
-    let text = evidence.text.get(..end).unwrap_or(evidence.text);
+    let text = evidence.text.get(..evidence.text.floor_char_boundary(TEXT_READ)).unwrap_or(evidence.text);
     let mut named: Vec<(String, usize)> = Vec::new();
     let mut spoken = String::new(); // what is said after a recipient, until the next
     let close =
         |named: &mut Vec<(String, usize)>, spoken: &mut String, recipients: &mut Vec<BouncedRecipient>| {
-            let status = status_in(spoken).or_else(|| reply_code(spoken));
+            let status = status_in(spoken);
+            let permanent = is_permanent(status.as_deref().or_else(|| reply_class(spoken)), Some(action));
             for (recipient, _) in named.drain(..) {
-                add(recipients, recipient, status.clone(), Some(action.to_owned()));
+                add(recipients, recipient, status.clone(), Some(action.to_owned()), permanent);
             }
             spoken.clear();
         };
-    for (number, line) in text.lines().enumerate() {
+    let own = returned_begins(text).and_then(|at| text.get(..at)).unwrap_or(text);
+    for (number, line) in own.lines().enumerate() {
         let line = line.trim();
-        let lower = line.to_ascii_lowercase();
-        if RETURNED.iter().any(|words| lower.starts_with(words)) {
-            break;
-        }
         if let Some(recipient) = recipient_of(line) {
             if named.last().is_some_and(|(_, last)| last + 1 < number) {
                 close(&mut named, &mut spoken, &mut recipients);
@@ -374,19 +386,41 @@ fn by_text(evidence: &Evidence<'_>) -> Vec<BouncedRecipient> {
             spoken.push(' ');
         }
     }
-    close(&mut named, &mut spoken, &mut recipients);
     for field in evidence.header.all("X-Failed-Recipients") {
-        for address in super::address::list(&field.unfolded()).addresses {
-            add(
-                &mut recipients,
-                address.address,
-                status_in(text).or_else(|| reply_code(text)),
-                Some(action.to_owned()),
-            );
-        }
+        let failed = super::address::list(&field.unfolded()).addresses;
+        named.extend(failed.into_iter().map(|address| (address.address, usize::MAX)));
     }
+    if recipients.is_empty() && named.is_empty() {
+        let in_prose = RECIPIENT_IN_PROSE
+            .captures_iter(own)
+            .filter_map(|found| usable_recipient(found.get(1)?.as_str()));
+        named.extend(in_prose.take(MAX_RECIPIENTS).map(|recipient| (recipient, usize::MAX)));
+    }
+    close(&mut named, &mut spoken, &mut recipients);
     recipients
 }
+
+/// Where the returned mail begins.
+fn returned_begins(text: &str) -> Option<usize> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let start: String = line.trim_start().chars().take(60).collect::<String>().to_ascii_lowercase();
+        if RETURNED.iter().any(|words| start.starts_with(words)) {
+            return Some(at);
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// An address that a sentence names as the recipient.
+static RECIPIENT_IN_PROSE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix) \b (?: (?:mail|message|mensaje|delivered|deliver|delivery|entregar) [^@\n]{0,40}? \b (?:to|for|a)
+            | recipient | userid | attempts | full | violation\sfor | was\saddressed | destinatario | address )
+          [\s:,\[(-]* (?:smtp:)? <? ([a-z0-9.!\#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9.-]{1,190})",
+    )
+});
 
 /// A line that names a recipient: the address in angle brackets first, alone, or after a label.
 fn recipient_of(line: &str) -> Option<String> {
@@ -435,7 +469,11 @@ fn recipient_of(line: &str) -> Option<String> {
     if !(stands_first || labelled) {
         return None;
     }
-    let address = found.as_str().trim_end_matches(['.', '-']);
+    usable_recipient(found.as_str())
+}
+
+fn usable_recipient(address: &str) -> Option<String> {
+    let address = address.trim_end_matches(['.', '-']);
     let local = address.split('@').next().unwrap_or_default().to_ascii_lowercase();
     if matches!(local.as_str(), "postmaster" | "mailer-daemon") {
         return None; // "contact postmaster@…"
@@ -444,16 +482,15 @@ fn recipient_of(line: &str) -> Option<String> {
 }
 
 static REPLY_CODE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"(?ix) (?: said: | error: | reply(?:ed)?: | response(?:\swas)?: | rejected[^:]{0,20}: | smtp[^:]{0,30}: | code )
-          \s*<?\s* ([45])[0-9]{2}\b",
-    )
+    pattern(r"(?i)(?:^|[:>\])]\s*|\bcode,?\s*|said\s+|returned\s+)([45])[0-5][0-9](?:[\s,-]|$)")
 });
 
-/// A basic SMTP reply in a report without an enhanced code: its class, as the status that says no more.
-fn reply_code(text: &str) -> Option<String> {
-    let class = REPLY_CODE.captures(text)?.get(1)?.as_str().to_owned();
-    Some(format!("{class}.0.0"))
+/// The class of a basic SMTP reply (RFC 5321 §4.2.1), in a report that has no enhanced code.
+fn reply_class(text: &str) -> Option<&'static str> {
+    match REPLY_CODE.captures(text)?.get(1)?.as_str() {
+        "5" => Some("5"),
+        _ => Some("4"),
+    }
 }
 
 /// The Message-ID of the mail that came back: from the returned headers, else from the text.

@@ -3,7 +3,9 @@
 use crate::ticket::Language;
 
 /// Later words do not change the answer, only its price.
-const WORDS_READ: usize = 2_000;
+const WORDS_READ: usize = 300;
+/// Nor does reading on once one language leads by so much.
+const CLEAR_LEAD: usize = 15;
 
 const SPANISH: &[&str] = &[
     "a", "al", "ayuda", "buenas", "buenos", "como", "con", "cordial", "correo", "cuando", "de", "del",
@@ -32,9 +34,17 @@ pub(super) fn of(subject: &str, own_text: &str) -> Language {
             continue;
         }
         lower.clear();
-        lower.extend(word.chars().flat_map(char::to_lowercase));
+        if word.is_ascii() {
+            lower.push_str(word);
+            lower.make_ascii_lowercase();
+        } else {
+            lower.extend(word.chars().flat_map(char::to_lowercase));
+        }
         spanish += usize::from(SPANISH.binary_search(&lower.as_str()).is_ok() || lower.contains('ñ'));
         english += usize::from(ENGLISH.binary_search(&lower.as_str()).is_ok());
+        if spanish.abs_diff(english) >= CLEAR_LEAD {
+            break;
+        }
     }
     if english > spanish { Language::En } else { Language::Es }
 }

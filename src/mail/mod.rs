@@ -82,6 +82,11 @@ pub struct Message {
     pub content_hash: ContentHash,
 }
 
+/// The first bytes of a text, lower case; cut between characters.
+fn opening(text: &str, bytes: usize) -> String {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text).to_lowercase()
+}
+
 /// Compiles a pattern of ours.
 #[expect(clippy::expect_used, reason = "the patterns are constants, and tests use each of them")]
 fn pattern(text: &str) -> regex::Regex {

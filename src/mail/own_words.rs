@@ -147,6 +147,7 @@ fn separator(line: &str) -> Option<Style> {
 /// Labels of the field block that Outlook and its like put above a quotation.
 const SENDER: &[&str] =
     &["from", "de", "von", "da", "van", "från", "fra", "od", "от", "发件人", "差出人", "lähettäjä", "kimden"];
+const DATE: &[&str] = &["date", "fecha", "gesendet", "enviado", "sent", "message du", "subject", "asunto"];
 const OTHERS: &[&str] = &[
     "sent",
     "date",
@@ -202,14 +203,16 @@ const OTHERS: &[&str] = &[
 /// The lines that a block of fields takes: a sender and at least two more within the next lines.
 fn field_block(lines: &[&str]) -> Option<usize> {
     let label = label_of(lines.first()?)?;
-    if !SENDER.contains(&label.as_str()) {
+    let mut has_sender = SENDER.contains(&label.as_str());
+    if !has_sender && !DATE.contains(&label.as_str()) {
         return None;
     }
     let (mut fields, mut taken, mut misses) = (0, 1, 0);
     for (index, line) in lines.iter().enumerate().skip(1).take(10) {
-        if label_of(line)
-            .is_some_and(|label| OTHERS.contains(&label.as_str()) || SENDER.contains(&label.as_str()))
-        {
+        let label = label_of(line).unwrap_or_default();
+        let is_sender = SENDER.contains(&label.as_str());
+        if is_sender || OTHERS.contains(&label.as_str()) {
+            has_sender |= is_sender;
             fields += 1;
             taken = index + 1;
             misses = 0;
@@ -220,21 +223,22 @@ fn field_block(lines: &[&str]) -> Option<usize> {
             }
         }
     }
-    (fields >= 2).then_some(taken)
+    (has_sender && fields >= 2).then_some(taken)
 }
 
 /// The label of a line such as `*De:* Ana`, lower case.
 fn label_of(line: &str) -> Option<String> {
     let line = line.trim().trim_start_matches(['*', '_']);
-    let end = line.char_indices().take(24).find(|(_, c)| matches!(c, ':' | '：')).map(|(at, _)| at)?;
-    let label = line.get(..end)?.trim_matches(['*', '_', ' ', '\u{A0}']).to_lowercase();
+    let head = line.get(..line.floor_char_boundary(48)).unwrap_or(line);
+    let (label, _) = head.split_once(':').or_else(|| head.split_once('：'))?;
+    let label = label.trim_matches(['*', '_', ' ', '\u{A0}']).to_lowercase();
     (!label.is_empty()).then_some(label)
 }
 
 /// First words of "On … wrote:" in the languages that customers' programs speak.
 const OPENINGS: &[&str] = &[
     "on", "el", "le", "am", "em", "il", "op", "den", "w", "pe", "dnia", "vào", "na", "at", "en", "lun",
-    "mar", "mié", "jue", "vie", "sáb", "dom", "---- on", "---- el",
+    "mar", "mié", "jue", "vie", "sáb", "dom",
 ];
 /// Last words before its colon.
 const VERBS: &[&str] = &[
@@ -269,6 +273,8 @@ const VERBS: &[&str] = &[
     "escribió ----",
 ];
 
+static TIME: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b[0-9]{1,2}[:.][0-9]{2}\b"));
+
 /// The lines of "El lun, 2 nov 2026 a las 10:00, Ana (<ana@…>) escribió:", wrapped over up to four.
 fn attribution(lines: &[&str]) -> Option<usize> {
     let first = lines.first()?.trim();
@@ -276,6 +282,11 @@ fn attribution(lines: &[&str]) -> Option<usize> {
     if !opens && !first.contains(['@', '<']) && !ends_attribution(first) {
         return None;
     }
+    let may_end = |line: &&str| line.trim_end().ends_with([':', '：', '-']);
+    if !lines.iter().take(4).any(may_end) {
+        return None;
+    }
+    let begins_with_digit = first.starts_with(|c: char| c.is_ascii_digit());
     let mut joined = String::new();
     for (index, line) in lines.iter().take(4).enumerate() {
         let line = line.trim();
@@ -291,9 +302,11 @@ fn attribution(lines: &[&str]) -> Option<usize> {
         if has_proof && ends_attribution(&joined) {
             return Some(index + 1);
         }
-        if line.ends_with(':') || (index == 0 && line.ends_with(['.', '?', '!'])) {
+        if line.ends_with(':') || (index == 0 && line.ends_with(['?', '!'])) {
             // "2026/11/02 Ana <ana@…>:" has no verb at all
-            let bare = has_proof && joined.ends_with(">:") && first.starts_with(|c: char| c.is_ascii_digit());
+            let bare = joined.ends_with(">:")
+                && joined.contains('@')
+                && (TIME.is_match(&joined) || begins_with_digit);
             return bare.then_some(index + 1);
         }
         joined.push(' ');
@@ -303,12 +316,10 @@ fn attribution(lines: &[&str]) -> Option<usize> {
 }
 
 fn opens_attribution(line: &str) -> bool {
-    let lower: String =
-        line.trim_start_matches(['-', ' ', '*']).chars().take(24).flat_map(char::to_lowercase).collect();
-    OPENINGS
-        .iter()
-        .any(|word| lower.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', ',', '.', '\u{A0}'])))
-        || line.starts_with(|c: char| c.is_ascii_digit())
+    let line = line.trim_start_matches(['-', ' ', '*']);
+    let word = line.split([' ', ',', '.', '\u{A0}']).next().unwrap_or_default();
+    line.starts_with(|c: char| c.is_ascii_digit())
+        || OPENINGS.iter().any(|opening| word.eq_ignore_ascii_case(opening))
 }
 
 fn ends_attribution(text: &str) -> bool {
@@ -404,8 +415,8 @@ const MOBILE: &[&str] = &[
 
 fn is_mobile_footer(line: &str) -> bool {
     let line = line.trim().trim_start_matches(['*', '_', '<', '(', '[']);
-    if line.len() > 100 {
-        return false;
+    if line.len() > 100 || line.contains(", ") && line.ends_with('.') {
+        return false; // "Sent from my desk, which is easier." is a sentence
     }
     let line = line.to_lowercase();
     MOBILE.iter().any(|footer| line.starts_with(footer))
@@ -434,8 +445,8 @@ fn disclaimer(lines: &[&str]) -> Option<usize> {
     for (index, line) in lines.iter().enumerate() {
         let blank = line.trim().is_empty() || is_rule(line.trim());
         if !blank && starts_paragraph && seen {
-            let head: String = line.chars().take(300).collect();
-            if found.is_none() && DISCLAIMER.is_match(&head) {
+            let head = line.get(..line.floor_char_boundary(300)).unwrap_or(line);
+            if found.is_none() && DISCLAIMER.is_match(head) {
                 found = Some(index);
             }
         }

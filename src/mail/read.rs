@@ -100,7 +100,7 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
     if message_id.is_none() {
         defects.push(Defect::NoMessageId);
     }
-    let date = header.first("Date").and_then(|value| mime::date(&value));
+    let date = header.all("Date").find_map(|field| mime::date(&field.unfolded()));
     if date.is_none() && header.has("Date") {
         defects.push(Defect::UnreadableDate);
     }
@@ -109,8 +109,8 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
         defects.push(Defect::Empty);
     }
     let return_path = return_path(&header);
-    let local = header.first("From").map(|value| address::list(&value)).unwrap_or_default();
-    let from_local = local.addresses.first().map_or("", Address::local);
+    let from_local = sender_word(&header);
+    let from_local = from_local.as_str();
     let bounce = bounce::read(
         &structure.leaves,
         &bounce::Evidence {
@@ -217,6 +217,20 @@ fn author(header: &Header<'_>, defects: &mut Vec<Defect>) -> Option<Address> {
         _ => defects.push(Defect::SeveralFrom),
     }
     None
+}
+
+/// The local part of the sender, usable or not: `MAILER-DAEMON <>` speaks for itself.
+fn sender_word(header: &Header<'_>) -> String {
+    let value = header.first("From").unwrap_or_default();
+    match address::list(&value).addresses.first() {
+        Some(address) => address.local().to_owned(),
+        None => value
+            .trim_start_matches('"')
+            .split(['<', '@', '"', '('])
+            .next()
+            .unwrap_or_default()
+            .to_lowercase(),
+    }
 }
 
 /// The addresses of all fields of these names, in order, each once.

@@ -128,6 +128,8 @@ fn a_customer_who_writes_about_bounces_is_a_person() {
     for (subject, text) in [
         ("Undelivered mail", "Me devuelven los correos: Mail delivery failed."),
         ("Re: Undelivered Mail Returned to Sender", "¿Qué significa esto?"),
+        ("RV: Undelivered Mail Returned to Sender", "This is the mail system at host b.co."),
+        ("Undelivered Mail Returned to Sender", "This is the mail system at host b.co."),
         ("No puedo enviar", "This is the mail system at host b.co, eso me llega."),
     ] {
         let mail = format!("From: Ana <ana@b.co>\nSubject: {subject}\n\n{text}\n");
