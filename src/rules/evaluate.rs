@@ -3,15 +3,13 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
+use super::automaton::Atom;
+use super::index::Hits;
 use super::text::{Folded, Reading};
-use super::{Atom, AtomId, CompiledPhrase, Field, Match, Rule, RuleSet, SetAside, Text, Verdict};
+use super::{AtomId, CompiledPhrase, Field, Match, Rule, RuleSet, SetAside, Text, Verdict};
 
 /// Names of attachments beyond this many are not read.
 const MAX_ATTACHMENTS: usize = 64;
-
-/// Places of one automaton in one text beyond this many are not looked at: the next sentence that
-/// repeats the words once more says nothing new.
-const MAX_OCCURRENCES: usize = 256;
 
 impl RuleSet {
     pub(super) fn judge(&self, text: &Text<'_>) -> Verdict {
@@ -102,7 +100,8 @@ struct Page<'r> {
     original: &'r str,
     folded: Folded,
     plain: OnceCell<String>,
-    seen: Vec<bool>,
+    hits: Hits,
+    /// Per atom, once asked; those that cannot be in the text are answered from the start.
     found: Vec<OnceCell<Vec<Occurrence>>>,
 }
 
@@ -117,25 +116,31 @@ struct Occurrence {
 impl<'r> Page<'r> {
     fn new(rules: &RuleSet, field: Field, original: &'r str, reading: Reading) -> Self {
         let folded = Folded::new(original, reading);
-        let seen = rules.index.seen(folded.as_str());
-        let found = std::iter::repeat_with(OnceCell::new).take(rules.atoms.len()).collect();
-        Self { field, original, folded, plain: OnceCell::new(), seen, found }
+        let hits = rules.index.scan(folded.as_str());
+        let cell = |atom: &Atom| match atom.may_be_in(&hits) {
+            true => OnceCell::new(),
+            false => OnceCell::from(Vec::new()),
+        };
+        let found = rules.atoms.iter().map(cell).collect();
+        Self { field, original, folded, plain: OnceCell::new(), hits, found }
     }
 
-    fn may_hold(&self, atom: &Atom) -> bool {
-        atom.needs.iter().all(|group| self.seen.get(*group).is_none_or(|seen| *seen))
+    /// Whether every part of the clause can be in the text, as far as is known without looking.
+    fn may_hold(&self, clause: &[AtomId]) -> bool {
+        let may_hold = |cell: &OnceCell<Vec<Occurrence>>| cell.get().is_none_or(|found| !found.is_empty());
+        clause.iter().all(|id| self.found.get(*id).is_some_and(may_hold))
     }
 
     fn occurrences(&self, atom: &Atom, id: AtomId) -> &[Occurrence] {
         let Some(cell) = self.found.get(id) else { return &[] };
         cell.get_or_init(|| {
-            let ranges = atom.automaton.find(&self.folded, || self.plain.get_or_init(|| self.folded.plain()));
+            let plain = || self.plain.get_or_init(|| self.folded.plain()).as_str();
             let occurrence = |range: Range<usize>| Occurrence {
                 sentence: self.folded.sentence(range.start),
                 negated: self.folded.is_negated(range.start),
                 range,
             };
-            ranges.take(MAX_OCCURRENCES).map(occurrence).collect()
+            atom.find(&self.folded, &self.hits, plain).into_iter().map(occurrence).collect()
         })
     }
 }
@@ -184,7 +189,7 @@ impl<'r> Reader<'r> {
     /// A phrase is there when each of its clauses is in some field that the rule reads.
     fn phrase(&self, phrase: &'r CompiledPhrase, fields: &[Field], negatable: bool) -> Found<'_> {
         let pages = || self.pages.iter().filter(|page| fields.contains(&page.field));
-        if !phrase.clauses.iter().all(|clause| pages().any(|page| self.may_hold(page, clause))) {
+        if !phrase.clauses.iter().all(|clause| pages().any(|page| page.may_hold(clause))) {
             return Found::Nowhere;
         }
         let mut hits = Vec::new();
@@ -194,7 +199,7 @@ impl<'r> Reader<'r> {
             let mut clause_negated = false;
             let mut field_done = None;
             for page in pages() {
-                if field_done == Some(page.field) || !self.may_hold(page, clause) {
+                if field_done == Some(page.field) || !page.may_hold(clause) {
                     continue;
                 }
                 if let Some(ranges) = self.clause(page, clause, negatable) {
@@ -211,10 +216,6 @@ impl<'r> Reader<'r> {
             }
         }
         if negated { Found::Negated } else { Found::There(hits) }
-    }
-
-    fn may_hold(&self, page: &Page<'_>, clause: &[AtomId]) -> bool {
-        clause.iter().all(|id| self.rules.atoms.get(*id).is_some_and(|atom| page.may_hold(atom)))
     }
 
     /// The first sentence of the page that holds every part of the clause.

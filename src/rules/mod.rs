@@ -5,6 +5,7 @@ mod compile;
 mod evaluate;
 mod examples;
 mod file;
+mod index;
 mod phrase;
 mod score;
 mod text;
@@ -15,8 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, Source};
 use crate::ticket::{Bilingual, Impact};
-use automaton::{Automaton, GroupId, Index};
+use automaton::Atom;
 use examples::Example;
+use index::Index;
 
 pub use score::{PerImpact, Row, Score, Wrong};
 
@@ -151,14 +153,6 @@ struct CompiledPhrase {
 
 /// A place in [`RuleSet::atoms`].
 type AtomId = usize;
-
-/// One automaton, shared by all phrases with that part.
-#[derive(Debug)]
-struct Atom {
-    automaton: Automaton,
-    /// It cannot match unless a key of each of these groups was seen.
-    needs: Vec<GroupId>,
-}
 
 /// The text that rules read.
 #[derive(Debug, Clone, Copy)]

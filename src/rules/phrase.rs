@@ -287,6 +287,12 @@ fn fold(word: &str) -> Result<String, Fault> {
     }
 }
 
+/// Splits a stem off the words before it, when a negator may begin so: `ni*` is *nivel* and *ni*.
+pub(super) fn ambiguous_stem(words: &str) -> Option<(&str, &str)> {
+    let (before, stem) = words.rsplit_once([text::WORD, text::NEGATOR])?;
+    text::begins_a_negator(stem).then_some((before, stem))
+}
+
 /// What stands between two spaces of a phrase.
 #[derive(Debug, Clone, Copy)]
 struct Item<'a> {

@@ -191,6 +191,9 @@ const TOP_LEVEL: &[&str] = &[
     "pt", "py", "shop", "site", "store", "sv", "tech", "test", "tv", "uk", "uy", "ve", "xyz",
 ];
 
+/// Longer than any host, address or URL that a person writes, in bytes.
+const MAX_TOKEN: usize = 2048;
+
 /// Below this width a line's end is a sentence's end: mail programs wrap at 72 to 78 characters.
 const WRAPPED_LINE: usize = 55;
 
@@ -286,6 +289,9 @@ impl<'a> Folder<'a> {
             let next_byte = at.byte + c.len_utf8();
             if at.byte < skip_to {
                 continue;
+            }
+            if self.is_full() {
+                break;
             }
             match c {
                 _ if is_letter(c) => self.letter(at),
@@ -475,7 +481,7 @@ fn begins_paragraph(rest: &str) -> bool {
 
 /// The separator of a token that is one word although punctuation is in it.
 fn special(core: &str) -> Option<char> {
-    if !core.contains(['.', ':']) {
+    if core.len() > MAX_TOKEN || !core.contains(['.', ':']) {
         return None;
     }
     if let Some((local, domain)) = core.split_once('@')
