@@ -430,3 +430,6 @@ impl From<WrittenField> for Field {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,11 @@
 //! Text → [`Verdict`]: the operator's rules, compiled once and read by everyone the same way.
+//!
+//! A rule *matches* when one of its phrases is in the text and no negator takes it back. A match *stands* unless
+//! the rule's `unless` or a context that silences it is in the mail, or a rule that stands beats it. The standing
+//! rule of the highest impact decides; among several, the first in the files.
+//!
+//! `text` folds the mail, `index` tells which phrases can be in it, `automaton` finds them, `evaluate` decides.
+//! `file` reads what operators write, `phrase` its language, and `compile` makes a [`RuleSet`] of both.
 
 mod automaton;
 mod compile;
@@ -6,9 +13,11 @@ mod evaluate;
 mod examples;
 mod file;
 mod index;
+mod negation;
 mod phrase;
 mod score;
 mod text;
+mod token;
 
 use std::sync::Arc;
 
