@@ -102,7 +102,12 @@ impl Atom {
                 std::iter::from_fn(next).take(MAX_OCCURRENCES).collect()
             }
             Automaton::Escape(regex) => {
-                let ranges = regex.find_iter(plain()).map(|found| found.range());
+                let words = |found: regex::Match<'_>| {
+                    let led = found.as_str().trim_start();
+                    let start = found.end() - led.len();
+                    start..start + led.trim_end().len()
+                };
+                let ranges = regex.find_iter(plain()).map(words);
                 ranges.filter(|range| !range.is_empty()).take(MAX_OCCURRENCES).collect()
             }
         }
@@ -169,4 +174,41 @@ fn near_pattern(word: &str) -> String {
     }
     let _ = write!(pattern, "|{word}{LETTER})");
     pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::phrase::{Phrase, Sets};
+    use super::super::text::Reading;
+    use super::*;
+
+    /// Few words, so that phrases and texts meet often; with every operator that makes a row.
+    fn rows() -> impl Strategy<Value = String> {
+        let word = "(no|ni\\*|a|ab|ab\\*|a-b|a\\|no|a-b\\*\\|b|<host>|<ip>|~servidor)";
+        proptest::string::string_regex(&format!(r"{word}( (\.\.[1-3] )?(\[[ab]\] )?{word}){{0,3}}")).unwrap()
+    }
+
+    proptest! {
+        /// The index is a shortcut: what an unanchored search of the whole text finds first, it must not hide.
+        #[test]
+        fn the_index_hides_nothing(
+            row in rows(),
+            text in "(no |ni |nivel |a |ab |abb |b |a\\.co |10\\.0\\.0\\.1 |serbidor |\\. |, ){0,14}",
+        ) {
+            let phrase = Phrase::parse(&row, &Sets::new()).map_err(|fault| TestCaseError::fail(format!("{row}: {fault:?}")))?;
+            let part = &phrase.clauses[0][0];
+            let Part::Words(elements) = part else { panic!("{part:?}") };
+            let mut index = IndexBuilder::default();
+            let atom = Atom::new(part, &mut index).unwrap();
+            let folded = Folded::new(&text, Reading::Prose);
+            let hits = index.build().scan(folded.as_str());
+            let found = atom.find(&folded, &hits, || unreachable!()).first().cloned();
+            let whole = regex::bytes::RegexBuilder::new(&pattern(elements)).unicode(false).build().unwrap();
+            let wanted = whole.find(folded.as_str().as_bytes()).map(|m| m.start() + 1..m.end() - 1);
+            prop_assert_eq!(&found, &wanted, "`{}` in {:?}", row, folded.as_str());
+            prop_assert!(atom.may_be_in(&hits) || wanted.is_none());
+        }
+    }
 }

@@ -35,6 +35,9 @@ pub(super) fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | 0x01 | 0x03..=0x06)
 }
 
+/// How many words before a match are looked at for a negator: *no es por la* clave.
+const NEGATION_REACH: usize = 5;
+
 /// How a text is cut into words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -120,8 +123,9 @@ impl Folded {
         if self.separator(index) == Some(NEGATOR) {
             return false;
         }
-        let before = (0..index).rev().take_while(|i| self.sentence_of_word(*i) == self.sentence(at));
-        for i in before {
+        let sentence = self.sentence(at);
+        let before = (0..index).rev().take_while(|i| self.sentence_of_word(*i) == sentence);
+        for i in before.take(NEGATION_REACH) {
             if self.separator(i) == Some(NEGATOR) {
                 return self.words.get(i).is_some_and(|word| !word.pauses);
             }
