@@ -1,13 +1,11 @@
-//! Part of a phrase → the automaton that finds it, and the words without which it need not be asked.
+//! Part of a phrase → the automaton that finds it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
-
-use super::phrase::{Element, Fault, Part, Unit};
-use super::text::{self, Folded};
+use super::index::{GroupId, Hits, IndexBuilder, Needs};
+use super::phrase::{Element, Fault, Part, Unit, ambiguous_stem};
+use super::text::Folded;
 
 /// A compiled regular expression may take so many bytes; the largest of a sane phrase takes a tenth.
 const SIZE_LIMIT: usize = 2 << 20;
@@ -21,61 +19,105 @@ const BEFORE_GAP_WORD: &str = r"[ \x03-\x06]";
 /// What separates a word of letters, negator or not.
 const BEFORE_WORD: &str = r"[ \x01]";
 
-/// Finds one part of a phrase.
+/// A text that has more places than this where a part may begin is not looked at beyond them: who says
+/// *servidor* two thousand times says nothing new the next time.
+const MAX_STARTS: usize = 2000;
+
+/// Places of one part in one text beyond this many are not looked at.
+const MAX_OCCURRENCES: usize = 256;
+
+/// Finds one part of a phrase; shared by all phrases with that part.
 #[derive(Debug)]
-pub(super) enum Automaton {
-    /// On the bytes of [`Folded::as_str`]; a match takes the separators on both sides.
-    Words(regex::bytes::Regex),
-    /// On [`Folded::plain`].
+pub(super) struct Atom {
+    automaton: Automaton,
+    needs: Needs,
+}
+
+#[derive(Debug)]
+enum Automaton {
+    /// Tried where the keys of a group begin. Like [`Automaton::Scanning`] on the bytes of [`Folded::as_str`]; a
+    /// match takes the separators on both sides.
+    Anchored(regex::bytes::Regex, GroupId),
+    /// Searched for.
+    Scanning(regex::bytes::Regex),
+    /// Searched for in [`Folded::plain`].
     Escape(regex::Regex),
 }
 
-impl Automaton {
+impl Atom {
     /// Compiles a part.
-    pub fn new(part: &Part) -> Result<Self, Fault> {
-        let refused = |error| match error {
-            regex::Error::CompiledTooBig(_) => Fault::TooLarge,
-            other => Fault::BadRegex(first_line(&other.to_string())),
+    pub fn new(part: &Part, index: &mut IndexBuilder) -> Result<Self, Fault> {
+        let needs = index.needs(part);
+        let words = |pattern: &str| {
+            let regex =
+                regex::bytes::RegexBuilder::new(pattern).unicode(false).size_limit(SIZE_LIMIT).build();
+            regex.map_err(refused)
         };
-        match part {
-            Part::Words(elements) => regex::bytes::RegexBuilder::new(&pattern(elements))
-                .unicode(false)
-                .size_limit(SIZE_LIMIT)
-                .build()
-                .map(Self::Words)
-                .map_err(refused),
-            Part::Regex(written) => {
+        let automaton = match (part, needs.start) {
+            (Part::Words(elements), Some(start)) => {
+                Automaton::Anchored(words(&format!(r"\A{}", pattern(elements)))?, start)
+            }
+            (Part::Words(elements), None) => Automaton::Scanning(words(&pattern(elements))?),
+            (Part::Regex(written), _) => {
                 let regex =
                     regex::RegexBuilder::new(written).size_limit(SIZE_LIMIT).build().map_err(refused)?;
-                match regex.is_match("") || regex.is_match("\n") {
-                    true => Err(Fault::MatchesNothing),
-                    false => Ok(Self::Escape(regex)),
+                if regex.is_match("") || regex.is_match("\n") {
+                    return Err(Fault::MatchesNothing);
                 }
+                Automaton::Escape(regex)
             }
-        }
+        };
+        Ok(Self { automaton, needs })
+    }
+
+    /// Whether the part can be in a text with these keys.
+    pub fn may_be_in(&self, hits: &Hits) -> bool {
+        hits.satisfy(&self.needs)
     }
 
     /// Where the part stands in the folded text, words only, in order. `plain` makes [`Folded::plain`].
     pub fn find<'t>(
-        &'t self,
+        &self,
         folded: &'t Folded,
+        hits: &Hits,
         plain: impl FnOnce() -> &'t str,
-    ) -> Box<dyn Iterator<Item = Range<usize>> + 't> {
-        match self {
-            Self::Words(regex) => {
-                let text = folded.as_str().as_bytes();
+    ) -> Vec<Range<usize>> {
+        let text = folded.as_str().as_bytes();
+        match &self.automaton {
+            Automaton::Anchored(regex, start) => {
+                let at = |place: &usize| {
+                    let found = regex.find(text.get(*place..)?)?;
+                    Some(place + 1..place + found.end() - 1)
+                };
+                hits.of(*start).iter().take(MAX_STARTS).filter_map(at).take(MAX_OCCURRENCES).collect()
+            }
+            Automaton::Scanning(regex) => {
                 let mut from = 0;
-                Box::new(std::iter::from_fn(move || {
+                let next = || {
                     let found = regex.find_at(text, from)?;
                     // The separator behind a match is also the one before the next.
                     from = found.end() - 1;
                     Some(found.start() + 1..found.end() - 1)
-                }))
+                };
+                std::iter::from_fn(next).take(MAX_OCCURRENCES).collect()
             }
-            Self::Escape(regex) => Box::new(
-                regex.find_iter(plain()).map(|found| found.range()).filter(|range| !range.is_empty()),
-            ),
+            Automaton::Escape(regex) => {
+                let words = |found: regex::Match<'_>| {
+                    let led = found.as_str().trim_start();
+                    let start = found.end() - led.len();
+                    start..start + led.trim_end().len()
+                };
+                let ranges = regex.find_iter(plain()).map(words);
+                ranges.filter(|range| !range.is_empty()).take(MAX_OCCURRENCES).collect()
+            }
         }
+    }
+}
+
+fn refused(error: regex::Error) -> Fault {
+    match error {
+        regex::Error::CompiledTooBig(_) => Fault::TooLarge,
+        other => Fault::BadRegex(first_line(&other.to_string())),
     }
 }
 
@@ -118,12 +160,6 @@ fn unit_pattern(unit: &Unit) -> String {
     }
 }
 
-/// Splits a stem off the words before it, when a negator may begin so: `ni*` is *nivel* and *ni*.
-fn ambiguous_stem(words: &str) -> Option<(&str, &str)> {
-    let (before, stem) = words.rsplit_once([text::WORD, text::NEGATOR])?;
-    text::begins_a_negator(stem).then_some((before, stem))
-}
-
 /// The word itself or with one letter replaced, left out, put in, or two swapped.
 fn near_pattern(word: &str) -> String {
     let mut pattern = format!("{BEFORE_WORD}(?:{word}");
@@ -140,107 +176,39 @@ fn near_pattern(word: &str) -> String {
     pattern
 }
 
-/// A literal that a part needs, with its separator in front.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    literal: String,
-    /// Whether a word ends where it ends.
-    whole: bool,
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-/// One of these keys must be seen.
-type KeyGroup = BTreeSet<Key>;
+    use super::super::phrase::{Phrase, Sets};
+    use super::super::text::Reading;
+    use super::*;
 
-/// A group of keys that a part waits for.
-pub(super) type GroupId = usize;
-
-/// Collects the keys of all parts.
-#[derive(Debug, Default)]
-pub(super) struct IndexBuilder {
-    groups: BTreeMap<KeyGroup, GroupId>,
-}
-
-impl IndexBuilder {
-    /// The groups of which a text must have seen a key each, or the part is not in it.
-    pub fn groups(&mut self, part: &Part) -> Vec<GroupId> {
-        let Part::Words(elements) = part else { return Vec::new() };
-        let mut ids = Vec::new();
-        for element in elements {
-            let Element::OneOf { alternatives, optional: false } = element else { continue };
-            let keys: Option<Vec<Vec<Key>>> = alternatives.iter().map(|units| keys(units)).collect();
-            let Some(keys) = keys else { continue };
-            let next = self.groups.len();
-            ids.push(*self.groups.entry(keys.into_iter().flatten().collect()).or_insert(next));
-        }
-        ids
+    /// Few words, so that phrases and texts meet often; with every operator that makes a row.
+    fn rows() -> impl Strategy<Value = String> {
+        let word = "(no|ni\\*|a|ab|ab\\*|a-b|a\\|no|a-b\\*\\|b|<host>|<ip>|~servidor)";
+        proptest::string::string_regex(&format!(r"{word}( (\.\.[1-3] )?(\[[ab]\] )?{word}){{0,3}}")).unwrap()
     }
 
-    /// The index over all of them.
-    pub fn build(self) -> Index {
-        let mut by_key: BTreeMap<&Key, Vec<GroupId>> = BTreeMap::new();
-        for (group, id) in &self.groups {
-            group.iter().for_each(|key| by_key.entry(key).or_default().push(*id));
+    proptest! {
+        /// The index is a shortcut: what an unanchored search of the whole text finds first, it must not hide.
+        #[test]
+        fn the_index_hides_nothing(
+            row in rows(),
+            text in "(no |ni |nivel |a |ab |abb |b |a\\.co |10\\.0\\.0\\.1 |serbidor |\\. |, ){0,14}",
+        ) {
+            let phrase = Phrase::parse(&row, &Sets::new()).map_err(|fault| TestCaseError::fail(format!("{row}: {fault:?}")))?;
+            let part = &phrase.clauses[0][0];
+            let Part::Words(elements) = part else { panic!("{part:?}") };
+            let mut index = IndexBuilder::default();
+            let atom = Atom::new(part, &mut index).unwrap();
+            let folded = Folded::new(&text, Reading::Prose);
+            let hits = index.build().scan(folded.as_str());
+            let found = atom.find(&folded, &hits, || unreachable!()).first().cloned();
+            let whole = regex::bytes::RegexBuilder::new(&pattern(elements)).unicode(false).build().unwrap();
+            let wanted = whole.find(folded.as_str().as_bytes()).map(|m| m.start() + 1..m.end() - 1);
+            prop_assert_eq!(&found, &wanted, "`{}` in {:?}", row, folded.as_str());
+            prop_assert!(atom.may_be_in(&hits) || wanted.is_none());
         }
-        let automaton = AhoCorasick::new(by_key.keys().map(|key| &key.literal)).ok();
-        let keys = by_key.into_iter().map(|(key, groups)| (key.whole, groups)).collect();
-        Index { automaton, keys, groups: self.groups.len() }
-    }
-}
-
-/// The literals one of which an alternative needs; `None` when no literal is needed.
-fn keys(units: &[Unit]) -> Option<Vec<Key>> {
-    let mut literal = String::new();
-    for unit in units {
-        match unit {
-            Unit::Exact(words) => literal.push_str(words),
-            Unit::Stem(words) => {
-                let key = |separator: char, (before, stem): (&str, &str)| Key {
-                    literal: format!("{literal}{before}{separator}{stem}"),
-                    whole: false,
-                };
-                return Some(match ambiguous_stem(words) {
-                    Some(stem) => vec![key(text::WORD, stem), key(text::NEGATOR, stem)],
-                    None => vec![Key { literal: literal + words, whole: false }],
-                });
-            }
-            Unit::Token(kinds) if literal.is_empty() => {
-                return Some(
-                    kinds.iter().map(|kind| Key { literal: kind.to_string(), whole: false }).collect(),
-                );
-            }
-            Unit::Near(_) if literal.is_empty() => return None,
-            Unit::Token(_) | Unit::Near(_) => break,
-        }
-    }
-    Some(vec![Key { literal, whole: true }])
-}
-
-/// Tells in one pass which parts can be in a text at all.
-#[derive(Debug)]
-pub(super) struct Index {
-    automaton: Option<AhoCorasick>,
-    /// Per pattern: whether it is a whole word, and the groups it belongs to.
-    keys: Vec<(bool, Vec<GroupId>)>,
-    groups: usize,
-}
-
-impl Index {
-    /// For each group, whether one of its keys is in the text.
-    pub fn seen(&self, folded: &str) -> Vec<bool> {
-        let Some(automaton) = &self.automaton else { return vec![true; self.groups] };
-        let mut seen = vec![false; self.groups];
-        for found in automaton.find_overlapping_iter(folded) {
-            let Some((whole, groups)) = self.keys.get(found.pattern().as_usize()) else { continue };
-            let ends_word =
-                || folded.as_bytes().get(found.end()).is_none_or(|next| text::is_separator(*next));
-            if !whole || ends_word() {
-                for group in groups {
-                    if let Some(seen) = seen.get_mut(*group) {
-                        *seen = true;
-                    }
-                }
-            }
-        }
-        seen
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::automaton::{Automaton, IndexBuilder};
+use super::automaton::Atom;
 use super::examples::Example;
 use super::file::{
     Extend, RuleFile, WordSet, Written, WrittenCase, WrittenContext, WrittenField, WrittenRule,
 };
+use super::index::IndexBuilder;
 use super::phrase::{self, Fault, Part, Phrase, Sets};
-use super::{Atom, AtomId, Case, CompiledPhrase, Context, Field, Rule, RuleFiles, RuleSet};
+use super::{AtomId, Case, CompiledPhrase, Context, Field, Rule, RuleFiles, RuleSet};
 use crate::problem::{Problem, Severity, Source, did_you_mean};
 
 /// Compiles the files; `None` when a problem among those added is an error.
@@ -384,8 +385,7 @@ impl Compiler<'_> {
         if let Some(id) = self.ids.get(&key) {
             return Ok(*id);
         }
-        let atom = Atom { automaton: Automaton::new(part)?, needs: self.index.groups(part) };
-        self.atoms.push(atom);
+        self.atoms.push(Atom::new(part, &mut self.index)?);
         self.ids.insert(key, self.atoms.len() - 1);
         Ok(self.atoms.len() - 1)
     }
@@ -430,3 +430,6 @@ impl From<WrittenField> for Field {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

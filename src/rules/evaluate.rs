@@ -3,15 +3,13 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
+use super::automaton::Atom;
+use super::index::Hits;
 use super::text::{Folded, Reading};
-use super::{Atom, AtomId, CompiledPhrase, Field, Match, Rule, RuleSet, SetAside, Text, Verdict};
+use super::{AtomId, CompiledPhrase, Context, Field, Match, Rule, RuleSet, SetAside, Text, Verdict};
 
 /// Names of attachments beyond this many are not read.
 const MAX_ATTACHMENTS: usize = 64;
-
-/// Places of one automaton in one text beyond this many are not looked at: the next sentence that
-/// repeats the words once more says nothing new.
-const MAX_OCCURRENCES: usize = 256;
 
 impl RuleSet {
     pub(super) fn judge(&self, text: &Text<'_>) -> Verdict {
@@ -102,7 +100,8 @@ struct Page<'r> {
     original: &'r str,
     folded: Folded,
     plain: OnceCell<String>,
-    seen: Vec<bool>,
+    hits: Hits,
+    /// Per atom, once asked; those that cannot be in the text are answered from the start.
     found: Vec<OnceCell<Vec<Occurrence>>>,
 }
 
@@ -117,25 +116,48 @@ struct Occurrence {
 impl<'r> Page<'r> {
     fn new(rules: &RuleSet, field: Field, original: &'r str, reading: Reading) -> Self {
         let folded = Folded::new(original, reading);
-        let seen = rules.index.seen(folded.as_str());
-        let found = std::iter::repeat_with(OnceCell::new).take(rules.atoms.len()).collect();
-        Self { field, original, folded, plain: OnceCell::new(), seen, found }
+        let hits = rules.index.scan(folded.as_str());
+        let cell = |atom: &Atom| match atom.may_be_in(&hits) {
+            true => OnceCell::new(),
+            false => OnceCell::from(Vec::new()),
+        };
+        let found = rules.atoms.iter().map(cell).collect();
+        Self { field, original, folded, plain: OnceCell::new(), hits, found }
     }
 
-    fn may_hold(&self, atom: &Atom) -> bool {
-        atom.needs.iter().all(|group| self.seen.get(*group).is_none_or(|seen| *seen))
+    /// Whether every part of the clause can be in the text, as far as is known without looking.
+    fn may_hold(&self, clause: &[AtomId]) -> bool {
+        let may_hold = |cell: &OnceCell<Vec<Occurrence>>| cell.get().is_none_or(|found| !found.is_empty());
+        clause.iter().all(|id| self.found.get(*id).is_some_and(may_hold))
     }
 
-    fn occurrences(&self, atom: &Atom, id: AtomId) -> &[Occurrence] {
+    /// Where the parts of the clause stand in the first sentence that holds them all.
+    fn sentence_with(&self, clause: &[AtomId], atoms: &[Atom], negatable: bool) -> Option<Vec<Range<usize>>> {
+        let counts = |occurrence: &&Occurrence| !(negatable && occurrence.negated);
+        let occurrences = |id: &AtomId| Some(self.occurrences(*id, atoms.get(*id)?));
+        let parts: Vec<&[Occurrence]> = clause.iter().map(occurrences).collect::<Option<_>>()?;
+        let (first, others) = parts.split_first()?;
+        first.iter().filter(counts).find_map(|anchor| {
+            let in_sentence = |part: &&[Occurrence]| {
+                let from = part.partition_point(|other| other.sentence < anchor.sentence);
+                let mut same = part.iter().skip(from).take_while(|other| other.sentence == anchor.sentence);
+                same.find(counts).map(|other| other.range.clone())
+            };
+            let rest: Option<Vec<Range<usize>>> = others.iter().map(in_sentence).collect();
+            Some(std::iter::once(anchor.range.clone()).chain(rest?).collect())
+        })
+    }
+
+    fn occurrences(&self, id: AtomId, atom: &Atom) -> &[Occurrence] {
         let Some(cell) = self.found.get(id) else { return &[] };
         cell.get_or_init(|| {
-            let ranges = atom.automaton.find(&self.folded, || self.plain.get_or_init(|| self.folded.plain()));
+            let plain = || self.plain.get_or_init(|| self.folded.plain()).as_str();
             let occurrence = |range: Range<usize>| Occurrence {
                 sentence: self.folded.sentence(range.start),
                 negated: self.folded.is_negated(range.start),
                 range,
             };
-            ranges.take(MAX_OCCURRENCES).map(occurrence).collect()
+            atom.find(&self.folded, &self.hits, plain).into_iter().map(occurrence).collect()
         })
     }
 }
@@ -149,7 +171,7 @@ impl<'r> Reader<'r> {
         Self { rules, pages: subject.into_iter().chain([own_text]).chain(attachments).collect() }
     }
 
-    fn rule(&self, rule: &'r Rule) -> Stance {
+    fn rule(&self, rule: &Rule) -> Stance {
         let mut matches = Vec::new();
         let mut negated = false;
         for phrase in &rule.any {
@@ -167,71 +189,64 @@ impl<'r> Reader<'r> {
         if let Some(phrase) = rule.unless.iter().find(|phrase| self.is_there(phrase, &rule.fields)) {
             return Stance::SetAside(format!("unless \"{}\"", phrase.written));
         }
-        let contexts = rule.silenced_by.iter().filter_map(|place| self.rules.contexts.get(*place));
-        if let Some(context) = contexts.into_iter().find(|context| {
-            context.any.iter().any(|phrase| self.is_there(phrase, &Field::ALL))
-                && !context.unless.iter().any(|phrase| self.is_there(phrase, &Field::ALL))
-        }) {
+        let mut contexts = rule.silenced_by.iter().filter_map(|place| self.rules.contexts.get(*place));
+        if let Some(context) = contexts.find(|context| self.is_about(context)) {
             return Stance::SetAside(format!("silenced by {}", context.id));
         }
         Stance::Stands(matches)
     }
 
-    fn is_there(&self, phrase: &'r CompiledPhrase, fields: &[Field]) -> bool {
+    fn is_about(&self, context: &Context) -> bool {
+        let any_is_there =
+            |phrases: &[CompiledPhrase]| phrases.iter().any(|phrase| self.is_there(phrase, &Field::ALL));
+        any_is_there(&context.any) && !any_is_there(&context.unless)
+    }
+
+    fn is_there(&self, phrase: &CompiledPhrase, fields: &[Field]) -> bool {
         matches!(self.phrase(phrase, fields, true), Found::There(_))
     }
 
     /// A phrase is there when each of its clauses is in some field that the rule reads.
-    fn phrase(&self, phrase: &'r CompiledPhrase, fields: &[Field], negatable: bool) -> Found<'_> {
-        let pages = || self.pages.iter().filter(|page| fields.contains(&page.field));
-        if !phrase.clauses.iter().all(|clause| pages().any(|page| self.may_hold(page, clause))) {
+    fn phrase(&self, phrase: &CompiledPhrase, fields: &[Field], negatable: bool) -> Found<'_> {
+        let may_hold = |clause: &Vec<AtomId>| self.pages(fields).any(|page| page.may_hold(clause));
+        if !phrase.clauses.iter().all(may_hold) {
             return Found::Nowhere;
         }
         let mut hits = Vec::new();
         let mut negated = false;
         for clause in &phrase.clauses {
-            let before = hits.len();
-            let mut clause_negated = false;
-            let mut field_done = None;
-            for page in pages() {
-                if field_done == Some(page.field) || !self.may_hold(page, clause) {
-                    continue;
-                }
-                if let Some(ranges) = self.clause(page, clause, negatable) {
-                    hits.extend(ranges.into_iter().map(|range| Hit { page, range }));
-                    field_done = Some(page.field);
-                } else {
-                    clause_negated |= negatable && self.clause(page, clause, false).is_some();
-                }
-            }
-            match (hits.len() > before, clause_negated) {
-                (true, _) => {}
-                (false, true) => negated = true,
-                (false, false) => return Found::Nowhere,
+            match self.clause(clause, fields, negatable) {
+                Found::Nowhere => return Found::Nowhere,
+                Found::Negated => negated = true,
+                Found::There(found) => hits.extend(found),
             }
         }
         if negated { Found::Negated } else { Found::There(hits) }
     }
 
-    fn may_hold(&self, page: &Page<'_>, clause: &[AtomId]) -> bool {
-        clause.iter().all(|id| self.rules.atoms.get(*id).is_some_and(|atom| page.may_hold(atom)))
+    /// The first place of a clause in each field.
+    fn clause(&self, clause: &[AtomId], fields: &[Field], negatable: bool) -> Found<'_> {
+        let mut hits: Vec<Hit<'_>> = Vec::new();
+        let mut negated = false;
+        for page in self.pages(fields).filter(|page| page.may_hold(clause)) {
+            if hits.last().is_some_and(|hit| hit.page.field == page.field) {
+                continue; // another attachment has it
+            }
+            if let Some(ranges) = page.sentence_with(clause, &self.rules.atoms, negatable) {
+                hits.extend(ranges.into_iter().map(|range| Hit { page, range }));
+            } else if negatable {
+                negated |= page.sentence_with(clause, &self.rules.atoms, false).is_some();
+            }
+        }
+        match (hits.is_empty(), negated) {
+            (false, _) => Found::There(hits),
+            (true, true) => Found::Negated,
+            (true, false) => Found::Nowhere,
+        }
     }
 
-    /// The first sentence of the page that holds every part of the clause.
-    fn clause(&self, page: &Page<'_>, clause: &[AtomId], negatable: bool) -> Option<Vec<Range<usize>>> {
-        let counts = |occurrence: &&Occurrence| !(negatable && occurrence.negated);
-        let places = |id: &AtomId| Some(page.occurrences(self.rules.atoms.get(*id)?, *id));
-        let parts: Vec<&[Occurrence]> = clause.iter().map(places).collect::<Option<_>>()?;
-        let (first, others) = parts.split_first()?;
-        first.iter().filter(counts).find_map(|anchor| {
-            let in_sentence = |part: &&[Occurrence]| {
-                let from = part.partition_point(|occurrence| occurrence.sentence < anchor.sentence);
-                let same = part.iter().skip(from).take_while(|other| other.sentence == anchor.sentence);
-                same.into_iter().find(counts).map(|other| other.range.clone())
-            };
-            let rest: Option<Vec<Range<usize>>> = others.iter().map(in_sentence).collect();
-            Some(std::iter::once(anchor.range.clone()).chain(rest?).collect())
-        })
+    fn pages<'a>(&'a self, fields: &[Field]) -> impl Iterator<Item = &'a Page<'r>> {
+        self.pages.iter().filter(|page| fields.contains(&page.field))
     }
 
     fn report(&self, rule: &Rule, phrase: &CompiledPhrase, hit: &Hit<'_>) -> Option<Match> {

@@ -1,13 +1,23 @@
 //! Text → [`Verdict`]: the operator's rules, compiled once and read by everyone the same way.
+//!
+//! A rule *matches* when one of its phrases is in the text and no negator takes it back. A match *stands* unless
+//! the rule's `unless` or a context that silences it is in the mail, or a rule that stands beats it. The standing
+//! rule of the highest impact decides; among several, the first in the files.
+//!
+//! `text` folds the mail, `index` tells which phrases can be in it, `automaton` finds them, `evaluate` decides.
+//! `file` reads what operators write, `phrase` its language, and `compile` makes a [`RuleSet`] of both.
 
 mod automaton;
 mod compile;
 mod evaluate;
 mod examples;
 mod file;
+mod index;
+mod negation;
 mod phrase;
 mod score;
 mod text;
+mod token;
 
 use std::sync::Arc;
 
@@ -15,8 +25,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, Source};
 use crate::ticket::{Bilingual, Impact};
-use automaton::{Automaton, GroupId, Index};
+use automaton::Atom;
 use examples::Example;
+use index::Index;
 
 pub use score::{PerImpact, Row, Score, Wrong};
 
@@ -151,14 +162,6 @@ struct CompiledPhrase {
 
 /// A place in [`RuleSet::atoms`].
 type AtomId = usize;
-
-/// One automaton, shared by all phrases with that part.
-#[derive(Debug)]
-struct Atom {
-    automaton: Automaton,
-    /// It cannot match unless a key of each of these groups was seen.
-    needs: Vec<GroupId>,
-}
 
 /// The text that rules read.
 #[derive(Debug, Clone, Copy)]

@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::negation;
 use super::text::{self, Folded, Reading};
 use crate::problem::did_you_mean;
 
@@ -287,6 +288,12 @@ fn fold(word: &str) -> Result<String, Fault> {
     }
 }
 
+/// Splits a stem off the words before it, when a negator may begin so: `ni*` is *nivel* and *ni*.
+pub(super) fn ambiguous_stem(words: &str) -> Option<(&str, &str)> {
+    let (before, stem) = words.rsplit_once([text::WORD, text::NEGATOR])?;
+    negation::begins_a_negator(stem).then_some((before, stem))
+}
+
 /// What stands between two spaces of a phrase.
 #[derive(Debug, Clone, Copy)]
 struct Item<'a> {
@@ -322,3 +329,6 @@ fn split<'a, 'b>(
     }
     Ok(pieces)
 }
+
+#[cfg(test)]
+mod tests;
