@@ -268,14 +268,23 @@ impl Reader<'_> {
         let keys = self.keys(&file.state_dir);
         let addresses = self.addresses(&file.support.addresses);
         if addresses.is_empty() {
-            self.problem(None, "[support] addresses names no address", "name the addresses that customers write to");
+            self.problem(
+                None,
+                "[support] addresses names no address",
+                "name the addresses that customers write to",
+            );
         }
         let from = self.from(&file.smtp.from);
         let site = Site {
             name: file.support.name.clone(),
             staff: self.addresses(&file.support.staff),
             forms: self.addresses(&file.support.forms),
-            lists: file.support.lists.iter().map(|list| list.trim_matches(['<', '>']).to_lowercase()).collect(),
+            lists: file
+                .support
+                .lists
+                .iter()
+                .map(|list| list.trim_matches(['<', '>']).to_lowercase())
+                .collect(),
             channels: Channels {
                 phone: file.support.phone.clone(),
                 chat: file.support.chat.clone(),
@@ -329,7 +338,11 @@ impl Reader<'_> {
             Err(error) => {
                 if error.kind() == std::io::ErrorKind::InvalidData {
                     let message = format!("{}: {error}", state_dir.join(THREAD_KEY).display());
-                    self.problem(None, &message, "restore it from the backup: it ties answers to their tickets");
+                    self.problem(
+                        None,
+                        &message,
+                        "restore it from the backup: it ties answers to their tickets",
+                    );
                 }
                 Keyring::new(Vec::new()) // `run` and `ingest` insist on one; the others need none
             }
@@ -352,12 +365,19 @@ impl Reader<'_> {
         for folder in &file.folders {
             let target = matches!(&after, After::Move(to) if to == folder) || *folder == file.quarantine_to;
             if target {
-                let message = format!("mailbox `{}` moves what it has done into the folder `{folder}` that it watches", file.name);
+                let message = format!(
+                    "mailbox `{}` moves what it has done into the folder `{folder}` that it watches",
+                    file.name
+                );
                 self.problem(None, &message, "name another folder in move_to or quarantine_to");
             }
         }
         if file.folders.is_empty() {
-            self.problem(None, &format!("mailbox `{}` watches no folder", file.name), "folders = [\"INBOX\"]");
+            self.problem(
+                None,
+                &format!("mailbox `{}` watches no folder", file.name),
+                "folders = [\"INBOX\"]",
+            );
         }
         Some(Mailbox {
             name: file.name.clone(),
@@ -382,14 +402,25 @@ impl Reader<'_> {
             }
         };
         if tls == Tls::None && !is_loopback(written.host) {
-            let message = format!("a plain connection to `{}` would show passwords and mails to the network", written.host);
-            self.problem(Some(written.tls.span()), &message, "tls = \"none\" is for 127.0.0.1, ::1 and localhost only");
+            let message = format!(
+                "a plain connection to `{}` would show passwords and mails to the network",
+                written.host
+            );
+            self.problem(
+                Some(written.tls.span()),
+                &message,
+                "tls = \"none\" is for 127.0.0.1, ::1 and localhost only",
+            );
         }
         let login = match (written.user, written.password_file) {
             (Some(user), Some(file)) => Some(Login { user: user.clone(), password: self.password(file)? }),
             (None, None) => None,
             (Some(user), None) => {
-                self.problem(None, &format!("there is no password_file for the user `{user}`"), "name the file that holds it");
+                self.problem(
+                    None,
+                    &format!("there is no password_file for the user `{user}`"),
+                    "name the file that holds it",
+                );
                 return None;
             }
             (None, Some(file)) => {
@@ -415,13 +446,21 @@ impl Reader<'_> {
             Ok(text) => {
                 let password = text.lines().next().unwrap_or_default();
                 if password.is_empty() {
-                    self.problem(Some(file.span()), &format!("{} is empty", found.display()), "its first line is the password");
+                    self.problem(
+                        Some(file.span()),
+                        &format!("{} is empty", found.display()),
+                        "its first line is the password",
+                    );
                 }
                 Some(SecretString::from(password))
             }
             Err(why) => {
                 let message = format!("cannot read {}: {why}", found.display());
-                self.problem(Some(file.span()), &message, "create it, mode 0600, or give systemd a LoadCredential= of that name");
+                self.problem(
+                    Some(file.span()),
+                    &message,
+                    "create it, mode 0600, or give systemd a LoadCredential= of that name",
+                );
                 None
             }
         }
@@ -444,7 +483,9 @@ impl Reader<'_> {
     fn from(&mut self, text: &Written<String>) -> Option<Address> {
         let written = text.as_ref();
         let (name, address) = match written.split_once('<') {
-            Some((name, rest)) => (name.trim().trim_matches('"'), rest.trim_end().strip_suffix('>').unwrap_or("")),
+            Some((name, rest)) => {
+                (name.trim().trim_matches('"'), rest.trim_end().strip_suffix('>').unwrap_or(""))
+            }
             None => ("", written.as_str()),
         };
         match Address::parse(address.trim()) {
@@ -476,9 +517,14 @@ impl Reader<'_> {
 
     fn prefix(&mut self, text: &Written<String>) -> String {
         let prefix = text.as_ref();
-        let speakable = (1..=8).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let speakable =
+            (1..=8).contains(&prefix.len()) && prefix.bytes().all(|byte| byte.is_ascii_alphabetic());
         if !speakable {
-            self.problem(Some(text.span()), &format!("`{prefix}` cannot be a ticket's prefix"), "1 to 8 letters without accents");
+            self.problem(
+                Some(text.span()),
+                &format!("`{prefix}` cannot be a ticket's prefix"),
+                "1 to 8 letters without accents",
+            );
         }
         prefix.to_ascii_uppercase()
     }
@@ -516,5 +562,8 @@ impl Reader<'_> {
 /// Whether a host is this machine, by what it is called: a name that only resolves here does not count.
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }

@@ -176,15 +176,17 @@ impl Readers {
         let inbox = Arc::new(Mutex::new(inbox));
         for number in 0..threads.max(1) {
             let inbox = Arc::clone(&inbox);
-            std::thread::Builder::new().name(format!("read-{number}")).stack_size(STACK).spawn(move || {
-                loop {
-                    let job = inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
-                    match job {
-                        Ok(job) => job(),
-                        Err(mpsc::RecvError) => return,
+            std::thread::Builder::new().name(format!("read-{number}")).stack_size(STACK).spawn(
+                move || {
+                    loop {
+                        let job = inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+                        match job {
+                            Ok(job) => job(),
+                            Err(mpsc::RecvError) => return,
+                        }
                     }
-                }
-            })?;
+                },
+            )?;
         }
         Ok(Self { jobs })
     }

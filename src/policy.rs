@@ -78,13 +78,16 @@ impl PolicyFiles {
     }
 
     fn file(&self, name: &str) -> Arc<Source> {
-        self.files.get(name).cloned().unwrap_or_else(|| {
-            Arc::new(Source { name: format!("rules/{name}"), text: String::new() })
-        })
+        self.files
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(Source { name: format!("rules/{name}"), text: String::new() }))
     }
 
     fn rule_files(&self) -> RuleFiles {
-        let local = |name: &String| !["plans.toml", "calendar.toml"].contains(&name.as_str()) && !name.starts_with("holidays");
+        let local = |name: &String| {
+            !["plans.toml", "calendar.toml"].contains(&name.as_str()) && !name.starts_with("holidays")
+        };
         RuleFiles {
             cases: self.file("cases.toml"),
             words: self.file("words.toml"),
@@ -107,7 +110,11 @@ impl PolicyFiles {
     }
 
     fn replies(&self) -> Vec<Arc<Source>> {
-        self.files.iter().filter(|(name, _)| name.starts_with("replies/")).map(|(_, file)| file.clone()).collect()
+        self.files
+            .iter()
+            .filter(|(name, _)| name.starts_with("replies/"))
+            .map(|(_, file)| file.clone())
+            .collect()
     }
 
     fn hash(&self) -> String {

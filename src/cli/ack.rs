@@ -62,7 +62,8 @@ pub fn ack(context: &Context, verb: &AckVerb) -> Done {
 
 fn print(context: &Context, args: &PreviewArgs, language: Language, composed: &Composed) -> Done {
     if context.json {
-        return context.json(&json!({ "subject": composed.subject, "text": composed.text, "html": composed.html,
+        return context
+            .json(&json!({ "subject": composed.subject, "text": composed.text, "html": composed.html,
                                      "language": language }));
     }
     if args.eml {
@@ -102,7 +103,12 @@ fn of_plan(context: &Context, args: &PreviewArgs) -> Done {
 }
 
 /// The parts of a preview that nobody asked for.
-fn sample<'a>(policy: &'a Policy, site: &'a Site, to: &'a Address, promise: &'a crate::plan::Promise) -> Reply<'a> {
+fn sample<'a>(
+    policy: &'a Policy,
+    site: &'a Site,
+    to: &'a Address,
+    promise: &'a crate::plan::Promise,
+) -> Reply<'a> {
     Reply {
         kind: ReplyKind::Ack,
         language: Language::Es,
@@ -137,7 +143,11 @@ fn of_mail(context: &Context, args: &PreviewArgs, what: &str) -> Done {
     else {
         return Err(Failure::new(
             Code::Findings,
-            format!("this mail gets no acknowledgement ({}). {}", decision.ack.because.as_str(), decision.ack.because.meaning()),
+            format!(
+                "this mail gets no acknowledgement ({}). {}",
+                decision.ack.because.as_str(),
+                decision.ack.because.meaning()
+            ),
         ));
     };
     let known = matches!(decision.plan.because, PlanBecause::AddressRow | PlanBecause::DomainRow);
@@ -157,7 +167,9 @@ fn of_mail(context: &Context, args: &PreviewArgs, what: &str) -> Done {
 /// The stored bytes of a ticket's first acknowledgement: what was sent, or is about to be.
 fn of_ticket(context: &Context, args: &PreviewArgs, what: &str) -> Done {
     let config = context.config(Secrets::Skip)?;
-    let nothing = || Failure::new(Code::Usage, format!("`{what}` is neither a file nor a ticket with an acknowledgement"));
+    let nothing = || {
+        Failure::new(Code::Usage, format!("`{what}` is neither a file nor a ticket with an acknowledgement"))
+    };
     let number = TicketNumber::parse(what, &config.site.prefix).ok_or_else(nothing)?;
     let acks = context.store(&config)?.read(|tx| tx.acks_of(number.0))?;
     let (_, bytes) = acks.into_iter().next().ok_or_else(nothing)?;

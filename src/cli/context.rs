@@ -89,8 +89,12 @@ impl Context {
 
     /// A word set off where the terminal can: `NO_COLOR` and pipes get it plain.
     pub fn strong(&self, text: &str) -> String {
-        #[expect(clippy::disallowed_methods, reason = "NO_COLOR is a convention of the environment, no configuration")]
-        let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty()) || !std::io::stdout().is_terminal();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "NO_COLOR is a convention of the environment, no configuration"
+        )]
+        let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty())
+            || !std::io::stdout().is_terminal();
         if plain { text.to_owned() } else { format!("\x1b[1m{text}\x1b[0m") }
     }
 }

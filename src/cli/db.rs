@@ -32,8 +32,14 @@ pub fn db(context: &Context, verb: &DbVerb) -> Done {
         context.json(&document)?;
     } else {
         let counts = Outcome::ALL.into_iter().zip(account.by_outcome);
-        let counts: Vec<String> = counts.map(|(outcome, count)| format!("{count} {}", outcome.as_str())).collect();
-        context.line(format!("{} listed = {} + {} pending", account.listed, counts.join(" + "), account.pending))?;
+        let counts: Vec<String> =
+            counts.map(|(outcome, count)| format!("{count} {}", outcome.as_str())).collect();
+        context.line(format!(
+            "{} listed = {} + {} pending",
+            account.listed,
+            counts.join(" + "),
+            account.pending
+        ))?;
         account.problems.iter().try_for_each(|problem| context.line(format!("problem: {problem}")))?;
         if ok {
             context.line("every mail has one outcome; the tables agree")?;

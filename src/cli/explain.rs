@@ -189,7 +189,10 @@ fn page(context: &Context, explained: &Explained) -> String {
     let mut row = |name: &str, text: String| lines.push(format!("{name:<9}{text}"));
     let case = decision.verdict.case.as_deref().and_then(|id| policy.rules.case(id));
     let label = case.map_or("aún por revisar", |case| case.label.es.as_str());
-    row("impact", format!("{} ({}): {label}", context.strong(decision.impact.as_str()), decision.impact.in_spanish()));
+    row(
+        "impact",
+        format!("{} ({}): {label}", context.strong(decision.impact.as_str()), decision.impact.in_spanish()),
+    );
     match &decision.verdict.rule {
         Some(rule) => row("because", format!("the rule {} stands", context.strong(rule))),
         None => row("because", format!("no rule stands: {} until a person has read it", decision.impact)),
@@ -205,11 +208,17 @@ fn page(context: &Context, explained: &Explained) -> String {
     if let Some(promise) = &decision.promise {
         let local = |at| for_people(&policy.calendar.to_local(at));
         row("promise", plain(&words::promise(promise.window, decision.ack.language)));
-        row("", format!("received {}, clock starts {}", local(promise.received), local(promise.clock_starts)));
+        row(
+            "",
+            format!("received {}, clock starts {}", local(promise.received), local(promise.clock_starts)),
+        );
         let bound = if promise.window.strict { "before" } else { "due by" };
         row("", format!("{bound} {}", context.strong(&local(promise.due_by))));
     }
-    row("ticket", format!("{} ({}). {}", decision.action.as_str(), decision.reason.as_str(), decision.reason.meaning()));
+    row(
+        "ticket",
+        format!("{} ({}). {}", decision.action.as_str(), decision.reason.as_str(), decision.reason.meaning()),
+    );
     if let Some(number) = decision.ticket {
         row("", format!("in {}", number.with_prefix(&site.prefix)));
     }
@@ -244,7 +253,8 @@ fn in_context(context: &Context, message: &Message, found: &Match) -> String {
     let before = letters(start.saturating_sub(AROUND), start);
     let after = letters(start + length, start + length + AROUND);
     let words = context.strong(&format!("«{}»", shown(&found.text.replace('\n', " "))));
-    let rule = if found.impact == Impact::High { format!("{} (high)", found.rule) } else { found.rule.clone() };
+    let rule =
+        if found.impact == Impact::High { format!("{} (high)", found.rule) } else { found.rule.clone() };
     format!("{field}: {}{words}{}  [{rule}: {}]", shown_part(&before), shown_part(&after), found.phrase)
 }
 

@@ -50,17 +50,31 @@ fn page(context: &Context, file: &str, message: &Message) -> String {
     let list = |addresses: &[crate::mail::Address]| {
         addresses.iter().map(|address| address.address.as_str()).collect::<Vec<_>>().join(", ")
     };
-    row("From", message.from.as_ref().map(|from| format!("{} <{}>", shown(&from.name), from.address)).unwrap_or_default());
+    row(
+        "From",
+        message
+            .from
+            .as_ref()
+            .map(|from| format!("{} <{}>", shown(&from.name), from.address))
+            .unwrap_or_default(),
+    );
     row("To", list(&message.to));
     row("Cc", list(&message.cc));
     row("Subject", shown(&message.subject));
     row("Date", message.date.map(|date| date.to_string()).unwrap_or_default());
     row("Message-ID", message.message_id.as_deref().map(shown).unwrap_or_default());
     row("Language", message.language.as_str().to_owned());
-    row("Automation", word(&message.automation.kind) + &message.automation.because.map(|sign| format!(" ({})", word(&sign))).unwrap_or_default());
+    row(
+        "Automation",
+        word(&message.automation.kind)
+            + &message.automation.because.map(|sign| format!(" ({})", word(&sign))).unwrap_or_default(),
+    );
     row("Defects", message.defects.iter().map(word).collect::<Vec<_>>().join(", "));
     for file in &message.attachments {
-        row("Attachment", format!("{} ({}, {} bytes)", shown(&file.name), shown(&file.media_type), file.size));
+        row(
+            "Attachment",
+            format!("{} ({}, {} bytes)", shown(&file.name), shown(&file.media_type), file.size),
+        );
     }
     page.push(format!("\n{}", shown_lines(&message.own_text)));
     page.join("\n")

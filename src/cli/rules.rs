@@ -34,7 +34,10 @@ pub fn rules(context: &Context, verb: &RulesVerb) -> Done {
         RulesVerb::Test => {
             let failures: Vec<_> = rules.run_examples().into_iter().map(|failure| failure.problem).collect();
             if failures.is_empty() {
-                return context.line(format!("every yes and no line of {} rules comes out as it says", rules.rules().count()));
+                return context.line(format!(
+                    "every yes and no line of {} rules comes out as it says",
+                    rules.rules().count()
+                ));
             }
             context.line(problem::report(&failures, false).trim_end())?;
             context.line(format!("{} lines come out otherwise", failures.len()))?;
@@ -53,12 +56,13 @@ pub fn rules(context: &Context, verb: &RulesVerb) -> Done {
         }
         RulesVerb::Score { file } => {
             let text = String::from_utf8_lossy(&read(file)?).into_owned();
-            let rows = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(number, line)| {
-                serde_json::from_str::<Row>(line).map_err(|error| {
-                    Failure::new(Code::Usage, format!("{}:{}: {error}", file.display(), number + 1))
-                        .hint("a line is {\"id\", \"subject\", \"body\", \"impact\", \"case\"}")
-                })
-            });
+            let rows =
+                text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(number, line)| {
+                    serde_json::from_str::<Row>(line).map_err(|error| {
+                        Failure::new(Code::Usage, format!("{}:{}: {error}", file.display(), number + 1))
+                            .hint("a line is {\"id\", \"subject\", \"body\", \"impact\", \"case\"}")
+                    })
+                });
             let rows = rows.collect::<Result<Vec<_>, _>>()?;
             let score = Score::of(rows.iter().map(|row| (row, verdict(rules, row))));
             if context.json { context.json(&score) } else { context.line(confusion(&score)) }
@@ -82,7 +86,8 @@ fn confusion(score: &Score) -> String {
     const WORDS: [&str; 4] = ["high", "medium", "low", "none"];
     let mut lines = table(&["wanted", "high", "medium", "low", "none", "precision", "recall"]);
     for want in WORDS {
-        let got = |got| score.confusion.get(want).and_then(|row| row.get(got)).copied().unwrap_or(0).to_string();
+        let got =
+            |got| score.confusion.get(want).and_then(|row| row.get(got)).copied().unwrap_or(0).to_string();
         let per = score.per_impact.get(want).copied().unwrap_or_default();
         let mut cells = vec![want.to_owned()];
         cells.extend(WORDS.map(got));

@@ -30,7 +30,8 @@ pub enum SlaVerb {
 pub fn plan<'a>(plans: &'a Plans, id: &str) -> Result<&'a Plan, Failure> {
     plans.plan(&PlanId(id.to_owned())).ok_or_else(|| {
         let known: Vec<&str> = plans.plans.iter().map(|plan| plan.id.as_str()).collect();
-        Failure::new(Code::Usage, format!("there is no plan `{id}`")).hint(format!("the plans are {}", known.join(", ")))
+        Failure::new(Code::Usage, format!("there is no plan `{id}`"))
+            .hint(format!("the plans are {}", known.join(", ")))
     })
 }
 
@@ -63,7 +64,12 @@ pub fn sla(context: &Context, verb: &SlaVerb) -> Done {
             "due_by": rfc3339(&local(promise.due_by)), "strict": promise.window.strict, "segments": segments,
         }));
     }
-    context.line(format!("{}, impacto {}: {}", plan.name.es, impact.in_spanish(), plain(&words::promise(promise.window, Language::Es))))?;
+    context.line(format!(
+        "{}, impacto {}: {}",
+        plan.name.es,
+        impact.in_spanish(),
+        plain(&words::promise(promise.window, Language::Es))
+    ))?;
     context.line(format!("received      {}", for_people(&local(promise.received))))?;
     context.line(format!("clock starts  {}", for_people(&local(promise.clock_starts))))?;
     for segment in &segments {

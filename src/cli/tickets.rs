@@ -124,7 +124,10 @@ fn whole(page: &TicketPage, config: &Config, policy: &Policy) -> Value {
         object.insert("messages".to_owned(), json!(messages));
         object.insert("message_count".to_owned(), json!(page.ticket.messages));
         object.insert("events".to_owned(), json!(events));
-        object.insert("promise".to_owned(), page.promise.as_ref().map_or(Value::Null, |row| promise(row, policy)));
+        object.insert(
+            "promise".to_owned(),
+            page.promise.as_ref().map_or(Value::Null, |row| promise(row, policy)),
+        );
         object.insert("participants".to_owned(), json!(page.participants));
     }
     document
@@ -163,7 +166,10 @@ fn show(context: &Context, page: &TicketPage, config: &Config, policy: &Policy) 
         row("due", format!("{bound} {}", local(promise.due_by)));
         row("mailed", promise.mailed_at.map_or_else(|| "not yet, or never".to_owned(), local));
     }
-    row("participants", page.participants.iter().map(|address| shown(address)).collect::<Vec<_>>().join(", "));
+    row(
+        "participants",
+        page.participants.iter().map(|address| shown(address)).collect::<Vec<_>>().join(", "),
+    );
     if !ticket.flags.is_empty() {
         row("flags", ticket.flags.join(", "));
     }

@@ -240,7 +240,8 @@ fn unwritten(text: &str) -> Written<String> {
 /// Reads `90s`, `15m`, `72h` or `7d`.
 pub(super) fn duration(text: &str) -> Option<SignedDuration> {
     let unit = text.trim().chars().next_back()?;
-    let number: i64 = text.trim().strip_suffix(unit)?.trim_end().parse().ok().filter(|number| *number >= 0)?;
+    let number: i64 =
+        text.trim().strip_suffix(unit)?.trim_end().parse().ok().filter(|number| *number >= 0)?;
     let seconds = match unit {
         's' => 1,
         'm' => 60,
@@ -259,7 +260,9 @@ mod tests {
     fn spans_of_time_are_a_number_and_a_unit() {
         assert_eq!(duration("90s"), Some(SignedDuration::from_secs(90)));
         assert_eq!(duration("7d"), Some(SignedDuration::from_hours(168)));
-        for wrong in ["", "h", "-1h", "1", "1w", "1.5h", "99999999999999999999d", "9223372036854775807d", "1ñ"] {
+        for wrong in
+            ["", "h", "-1h", "1", "1w", "1.5h", "99999999999999999999d", "9223372036854775807d", "1ñ"]
+        {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
     }

@@ -41,7 +41,8 @@ impl StateLock {
         let dir = || state_dir.display().to_string();
         let io = |why| LockError::Io { dir: dir(), why };
         let path = state_dir.join("acuse.lock");
-        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(why)) => return Err(io(why)),

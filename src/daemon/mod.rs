@@ -112,7 +112,9 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     ending.cancel();
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
-        tracing::warn!("some tasks did not finish in time; what they had in hand is redone at the next start");
+        tracing::warn!(
+            "some tasks did not finish in time; what they had in hand is redone at the next start"
+        );
     }
     drop(shared);
     let _ = tokio::task::spawn_blocking(move || thread.join()).await; // the last commit is on disk

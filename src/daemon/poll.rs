@@ -115,14 +115,20 @@ impl Watch<'_> {
             After::Keep => session.examine(self.folder).await?,
             _ => session.select(self.folder).await?,
         };
-        let (mailbox, name, backlog) = (self.mailbox.name.clone(), self.folder.to_owned(), self.mailbox.backlog);
+        let (mailbox, name, backlog) =
+            (self.mailbox.name.clone(), self.folder.to_owned(), self.mailbox.backlog);
         let mut folder = self
             .store(move |tx, now| {
                 tx.folder(&mailbox, &name, selected.uid_validity, selected.uid_next, backlog, now)
             })
             .await?;
         if folder.is_new {
-            tracing::info!(mailbox = self.mailbox.name, folder = self.folder, uidvalidity = selected.uid_validity, "enrolled");
+            tracing::info!(
+                mailbox = self.mailbox.name,
+                folder = self.folder,
+                uidvalidity = selected.uid_validity,
+                "enrolled"
+            );
         }
         let mut woken = Woken::News;
         loop {
@@ -208,14 +214,21 @@ impl Watch<'_> {
     async fn settle_leftovers(&mut self, session: &mut Session, folder: &Folder) -> Result<(), VisitError> {
         let id = folder.id;
         let left = self.store(move |tx, _| tx.unsettled(id, 10_000)).await?;
-        let done = left.into_iter().map(|Unsettled { id, uid, outcome, impact }| Done { id, uid, outcome, impact });
+        let done =
+            left.into_iter().map(|Unsettled { id, uid, outcome, impact }| Done { id, uid, outcome, impact });
         self.settle(session, done.collect()).await
     }
 
     /// Takes listed mails in, batch by batch: the next is fetched while the last is being stored.
-    async fn take(&mut self, session: &mut Session, folder: &mut Folder, listed: &[Listed]) -> Result<(), VisitError> {
-        let (backlog, fresh): (Vec<Listed>, Vec<Listed>) =
-            listed.iter().partition(|mail| mail.internal_date.is_some_and(|date| date < folder.backlog_before));
+    async fn take(
+        &mut self,
+        session: &mut Session,
+        folder: &mut Folder,
+        listed: &[Listed],
+    ) -> Result<(), VisitError> {
+        let (backlog, fresh): (Vec<Listed>, Vec<Listed>) = listed
+            .iter()
+            .partition(|mail| mail.internal_date.is_some_and(|date| date < folder.backlog_before));
         self.leave(folder, &backlog).await?;
         let mut unsettled: Vec<Done> = Vec::new();
         let mut in_hand: Option<Batch> = None;
@@ -360,7 +373,12 @@ impl Watch<'_> {
             for (uid, id) in missing {
                 if there.contains(&uid) {
                     // listed, there, and not given: it is pending, and redone alone at the next pass
-                    tracing::warn!(mailbox = self.mailbox.name, folder = self.folder, uid, "the server did not give a mail that it lists");
+                    tracing::warn!(
+                        mailbox = self.mailbox.name,
+                        folder = self.folder,
+                        uid,
+                        "the server did not give a mail that it lists"
+                    );
                 } else {
                     self.conclude(id, Reason::Gone).await?;
                 }
@@ -395,7 +413,8 @@ impl Watch<'_> {
             return Ok(Vec::new());
         }
         let done = stored.into_iter().filter_map(|mail| {
-            let outcome = mail.decision.as_ref().map_or(Outcome::Quarantined, |decision| decision.action.outcome());
+            let outcome =
+                mail.decision.as_ref().map_or(Outcome::Quarantined, |decision| decision.action.outcome());
             let impact = mail.decision.map(|decision| decision.impact);
             Some(Done { id: mail.id, uid: *uids.get(&mail.id)?, outcome, impact })
         });
@@ -423,7 +442,10 @@ impl Watch<'_> {
     async fn settle(&self, session: &mut Session, done: Vec<Done>) -> Result<(), VisitError> {
         let mut places: BTreeMap<Place, Vec<&Done>> = BTreeMap::new();
         for mail in &done {
-            places.entry(place(&self.mailbox.after, &self.mailbox.quarantine_to, mail)).or_default().push(mail);
+            places
+                .entry(place(&self.mailbox.after, &self.mailbox.quarantine_to, mail))
+                .or_default()
+                .push(mail);
         }
         for (place, mails) in places {
             let settle = match &place {
@@ -469,7 +491,12 @@ impl Watch<'_> {
 
     /// Gives up on a mail whose fetch breaks every session; it stays on the server.
     async fn set_aside(&self, folder: &Folder, mail: &Listed) -> Result<(), VisitError> {
-        tracing::error!(mailbox = self.mailbox.name, folder = self.folder, uid = mail.uid, "a mail cannot be fetched; it is set aside");
+        tracing::error!(
+            mailbox = self.mailbox.name,
+            folder = self.folder,
+            uid = mail.uid,
+            "a mail cannot be fetched; it is set aside"
+        );
         let (claims, id, uid, mailbox) =
             (claims(&[*mail], clock::now()), folder.id, mail.uid, self.mailbox.name.clone());
         self.store(move |tx, now| {
@@ -500,7 +527,8 @@ impl Watch<'_> {
         &self,
         work: impl FnOnce(&crate::store::Tx<'_>, Timestamp) -> crate::store::Result<T> + Send + 'static,
     ) -> Result<T, VisitError> {
-        let done = self.shared.writer.call(move |store| store.transaction(|tx| work(tx, clock::now()))).await?;
+        let done =
+            self.shared.writer.call(move |store| store.transaction(|tx| work(tx, clock::now()))).await?;
         Ok(done?)
     }
 }

@@ -56,7 +56,8 @@ pub(super) async fn run(shared: Shared) {
         pace.sent.push_back(Instant::now());
         let outcome = offer(&mut relay, &shared, &due).await;
         log(&due, &outcome);
-        let server_is_down = matches!(&outcome, Outcome::Deferred { step: Step::Connect | Step::Hello | Step::Auth, .. });
+        let server_is_down =
+            matches!(&outcome, Outcome::Deferred { step: Step::Connect | Step::Hello | Step::Auth, .. });
         last = Some(judge(&due, outcome, clock::now()));
         if server_is_down {
             let wait = backoff.next(jitter());
@@ -161,7 +162,10 @@ impl Pace {
             self.sent.pop_front();
         }
         let full = self.sent.len() >= usize::try_from(self.per_hour).unwrap_or(usize::MAX);
-        self.sent.front().filter(|_| full).map_or(Duration::ZERO, |first| HOUR.saturating_sub(now.duration_since(*first)))
+        self.sent
+            .front()
+            .filter(|_| full)
+            .map_or(Duration::ZERO, |first| HOUR.saturating_sub(now.duration_since(*first)))
     }
 }
 

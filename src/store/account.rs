@@ -18,26 +18,44 @@ pub struct Account {
 
 /// A query that counts rows that may not be, and the sentence to say of them.
 const NEVER: &[(&str, &str)] = &[
-    ("SELECT count(*) FROM arrival WHERE outcome IN ('opened', 'appended') AND message IS NULL",
-     "mails opened or joined a ticket and their message is gone"),
-    ("SELECT count(*) FROM arrival JOIN message ON message.id = arrival.message
+    (
+        "SELECT count(*) FROM arrival WHERE outcome IN ('opened', 'appended') AND message IS NULL",
+        "mails opened or joined a ticket and their message is gone",
+    ),
+    (
+        "SELECT count(*) FROM arrival JOIN message ON message.id = arrival.message
       WHERE arrival.outcome != 'duplicate' AND arrival.outcome != message.outcome",
-     "arrivals disagree with their message about the outcome"),
-    ("SELECT count(*) FROM message WHERE outcome IN ('opened', 'appended') AND ticket IS NULL",
-     "messages say that they are in a ticket and name none"),
-    ("SELECT count(*) FROM (SELECT ticket FROM message WHERE outcome = 'opened' GROUP BY ticket HAVING count(*) > 1)",
-     "tickets were opened twice"),
-    ("SELECT count(*) FROM ticket WHERE NOT EXISTS (SELECT 1 FROM message WHERE ticket = ticket.id AND outcome = 'opened')",
-     "tickets have no mail that opened them"),
-    ("SELECT count(*) FROM ticket WHERE state = 'open' AND NOT EXISTS (SELECT 1 FROM promise WHERE ticket = ticket.id AND ended IS NULL)",
-     "open tickets have no promise that runs"),
-    ("SELECT count(*) FROM message WHERE NOT EXISTS (SELECT 1 FROM raw WHERE raw.hash = message.raw)",
-     "messages have lost their exact bytes"),
-    ("SELECT count(*) FROM outbox WHERE state = 'sent' AND (attempts = 0 OR sent IS NULL)",
-     "acknowledgements are sent without an attempt"),
-    ("SELECT count(*) FROM quarantine JOIN arrival ON arrival.id = quarantine.arrival
+        "arrivals disagree with their message about the outcome",
+    ),
+    (
+        "SELECT count(*) FROM message WHERE outcome IN ('opened', 'appended') AND ticket IS NULL",
+        "messages say that they are in a ticket and name none",
+    ),
+    (
+        "SELECT count(*) FROM (SELECT ticket FROM message WHERE outcome = 'opened' GROUP BY ticket HAVING count(*) > 1)",
+        "tickets were opened twice",
+    ),
+    (
+        "SELECT count(*) FROM ticket WHERE NOT EXISTS (SELECT 1 FROM message WHERE ticket = ticket.id AND outcome = 'opened')",
+        "tickets have no mail that opened them",
+    ),
+    (
+        "SELECT count(*) FROM ticket WHERE state = 'open' AND NOT EXISTS (SELECT 1 FROM promise WHERE ticket = ticket.id AND ended IS NULL)",
+        "open tickets have no promise that runs",
+    ),
+    (
+        "SELECT count(*) FROM message WHERE NOT EXISTS (SELECT 1 FROM raw WHERE raw.hash = message.raw)",
+        "messages have lost their exact bytes",
+    ),
+    (
+        "SELECT count(*) FROM outbox WHERE state = 'sent' AND (attempts = 0 OR sent IS NULL)",
+        "acknowledgements are sent without an attempt",
+    ),
+    (
+        "SELECT count(*) FROM quarantine JOIN arrival ON arrival.id = quarantine.arrival
       WHERE quarantine.ended IS NULL AND arrival.outcome != 'quarantined'",
-     "quarantine rows belong to mails with another outcome"),
+        "quarantine rows belong to mails with another outcome",
+    ),
 ];
 
 impl Tx<'_> {

@@ -82,7 +82,11 @@ impl Tx<'_> {
         if decision.action == Action::Append {
             self.continue_ticket(number, decision, mail.arrival.received)?;
         }
-        let promise = decision.promise.as_ref().map(|promise| self.make_promise(number, promise, setting)).transpose()?;
+        let promise = decision
+            .promise
+            .as_ref()
+            .map(|promise| self.make_promise(number, promise, setting))
+            .transpose()?;
         self.mind_reachability(number, mail, decision, setting.now)?;
         if decision.ack.send {
             self.put_ack(number, message, promise, mail, decision, setting)?;
@@ -186,16 +190,18 @@ impl Tx<'_> {
     }
 
     fn let_in(&self, ticket: i64, voices: &[Address]) -> Result<()> {
-        let mut insert = self
-            .connection
-            .prepare_cached("INSERT INTO participant (ticket, address) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO participant (ticket, address) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?;
         voices.iter().try_for_each(|voice| Ok(insert.execute(params![ticket, voice.address]).map(drop)?))
     }
 
     /// What a message does to the ticket it joins.
     fn continue_ticket(&self, ticket: i64, decision: &Decision, received: Timestamp) -> Result<()> {
         let now = ms(received);
-        let run = |sql: &str, row: &[&dyn rusqlite::ToSql]| self.connection.prepare_cached(sql)?.execute(row).map(drop);
+        let run = |sql: &str, row: &[&dyn rusqlite::ToSql]| {
+            self.connection.prepare_cached(sql)?.execute(row).map(drop)
+        };
         match decision.effect {
             Effect::None => run("UPDATE ticket SET changed = ?2 WHERE id = ?1", params![ticket, now])?,
             Effect::Answers => {
@@ -218,7 +224,9 @@ impl Tx<'_> {
 
     pub(super) fn end_promise(&self, ticket: i64, at: Timestamp, by: &str) -> Result<()> {
         self.connection
-            .prepare_cached("UPDATE promise SET ended = ?2, ended_by = ?3 WHERE ticket = ?1 AND ended IS NULL")?
+            .prepare_cached(
+                "UPDATE promise SET ended = ?2, ended_by = ?3 WHERE ticket = ?1 AND ended IS NULL",
+            )?
             .execute(params![ticket, ms(at), by])?;
         Ok(())
     }
@@ -294,13 +302,18 @@ impl Tx<'_> {
         setting: Setting<'_>,
     ) -> Result<()> {
         let site = setting.site;
-        let (Some(kind), Some(to)) = (decision.ack.kind, addressee(mail.message, site)) else { return Ok(()) };
+        let (Some(kind), Some(to)) = (decision.ack.kind, addressee(mail.message, site)) else {
+            return Ok(());
+        };
         let claim = Claim { ticket, serial: (setting.fresh.0 >> 1).cast_signed() };
         let message_id = format!("{}@{}", site.keys.sign(Purpose::MessageId, claim), site.from.domain());
         let name = mail.facts.customer.as_ref().and_then(|customer| customer.name.as_deref());
         let known = mail.facts.customer.is_some();
-        let letter = Letter { ticket, kind, message_id: &message_id, claim, customer_name: name, known_sender: known };
-        let Some(composed) = write(&letter, mail.message, mail.arrival, decision, setting) else { return Ok(()) };
+        let letter =
+            Letter { ticket, kind, message_id: &message_id, claim, customer_name: name, known_sender: known };
+        let Some(composed) = write(&letter, mail.message, mail.arrival, decision, setting) else {
+            return Ok(());
+        };
         let sender = match &site.envelope_from {
             EnvelopeFrom::Null => None,
             EnvelopeFrom::From => Some(site.from.address.clone()),
@@ -351,14 +364,15 @@ impl Tx<'_> {
                 },
             )
             .optional()?;
-        let Some(((ticket, message_id, decision, ), (packed, size, received), (name, known))) = found else {
+        let Some(((ticket, message_id, decision), (packed, size, received), (name, known))) = found else {
             return Ok(());
         };
         let decision: Decision = serde_json::from_str(&decision)
             .map_err(|error| StoreError::Unreadable { what: "message.decision", why: error.to_string() })?;
         let raw = unpack(&packed, size)?;
         let message = crate::mail::parse(&raw);
-        let claim = crate::triage::thread::our_message_id(&message_id, site).unwrap_or(Claim { ticket, serial: row });
+        let claim =
+            crate::triage::thread::our_message_id(&message_id, site).unwrap_or(Claim { ticket, serial: row });
         let arrival = Arrival {
             mailbox: String::new(),
             recipient: None,
@@ -416,10 +430,14 @@ fn write(
     let plan = policy.plans.plan_or_default(&promise.plan);
     let ours = crate::triage::thread::recipients(message, arrival).find(|address| site.is_ours(address));
     let written_to = ours.and_then(|address| {
-        site.addresses.iter().find(|ours| ours.address == address.address || ours.address == address.without_tag().0)
+        site.addresses
+            .iter()
+            .find(|ours| ours.address == address.address || ours.address == address.without_tag().0)
     });
-    let reply_to =
-        site.reply_to.as_ref().map(|template| template.replace("{token}", &site.keys.sign(Purpose::ReplyAddress, letter.claim)));
+    let reply_to = site
+        .reply_to
+        .as_ref()
+        .map(|template| template.replace("{token}", &site.keys.sign(Purpose::ReplyAddress, letter.claim)));
     let reply = Reply {
         kind: letter.kind,
         language: decision.ack.language,

@@ -163,7 +163,13 @@ impl Tx<'_> {
     }
 
     /// Makes an arrival of a mail that no mailbox listed.
-    pub fn claim_unlisted(&self, intake: Intake, received: Timestamp, size: usize, now: Timestamp) -> Result<ArrivalId> {
+    pub fn claim_unlisted(
+        &self,
+        intake: Intake,
+        received: Timestamp,
+        size: usize,
+        now: Timestamp,
+    ) -> Result<ArrivalId> {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let id = self.connection.query_row(
             "INSERT INTO arrival (intake, listed, received, size, settled) VALUES (?1, ?2, ?3, ?4, 1) RETURNING id",
@@ -181,7 +187,8 @@ impl Tx<'_> {
 
     /// Takes [`Self::claim_alone`] back: it ended without an outcome, but not by a crash.
     pub fn unclaim_alone(&self, arrival: ArrivalId) -> Result<()> {
-        self.connection.execute("UPDATE arrival SET alone = alone - 1 WHERE id = ?1 AND alone > 0", [arrival.0])?;
+        self.connection
+            .execute("UPDATE arrival SET alone = alone - 1 WHERE id = ?1 AND alone > 0", [arrival.0])?;
         Ok(())
     }
 
@@ -263,7 +270,8 @@ fn folder(row: &Row<'_>, is_new: bool) -> rusqlite::Result<Folder> {
 
 /// Reads a stored outcome.
 pub(super) fn outcome(text: &str) -> Result<Outcome> {
-    Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or_else(|| {
-        super::StoreError::Unreadable { what: "arrival.outcome", why: format!("`{text}`") }
-    })
+    Outcome::ALL
+        .into_iter()
+        .find(|outcome| outcome.as_str() == text)
+        .ok_or_else(|| super::StoreError::Unreadable { what: "arrival.outcome", why: format!("`{text}`") })
 }

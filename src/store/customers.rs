@@ -66,7 +66,8 @@ impl Tx<'_> {
             query.query_row([code], |row| row.get::<_, i64>(0)).optional()
         };
         let by_key = || {
-            let mut query = self.connection.prepare_cached("SELECT customer FROM customer_key WHERE key = ?1")?;
+            let mut query =
+                self.connection.prepare_cached("SELECT customer FROM customer_key WHERE key = ?1")?;
             query.query_row([key], |row| row.get::<_, i64>(0)).optional()
         };
         let known = match code {

@@ -69,7 +69,12 @@ impl Tx<'_> {
 
     /// The customer of an address: an address row beats any domain row; among rows of a kind, the highest plan that
     /// is active. A `+tag` is looked up with and without.
-    pub fn customer_of(&self, address: &Address, plans: &Plans, now: Timestamp) -> Result<Option<CustomerFacts>> {
+    pub fn customer_of(
+        &self,
+        address: &Address,
+        plans: &Plans,
+        now: Timestamp,
+    ) -> Result<Option<CustomerFacts>> {
         let (bare, _) = address.without_tag();
         let mut rows = self.connection.prepare_cached(
             "SELECT customer.id, name, language, plan, kind FROM customer_key
@@ -127,8 +132,9 @@ impl Tx<'_> {
         let bare = sender.map(|sender| sender.without_tag().0);
         let mut rows = query.query(params![number, address, bare])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        let same_customer =
-            row.get::<_, Option<i64>>(5)?.is_some_and(|id| customer.is_some_and(|customer| customer.id == id));
+        let same_customer = row
+            .get::<_, Option<i64>>(5)?
+            .is_some_and(|id| customer.is_some_and(|customer| customer.id == id));
         Ok(Some(TicketFacts {
             number: TicketNumber(number),
             state: word("ticket.state", &row.get::<_, String>(0)?)?,

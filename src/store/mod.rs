@@ -123,7 +123,9 @@ impl Tx<'_> {
         detail: &serde_json::Value,
     ) -> Result<()> {
         self.connection
-            .prepare_cached("INSERT INTO event (at, ticket, message, kind, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .prepare_cached(
+                "INSERT INTO event (at, ticket, message, kind, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
             .execute(rusqlite::params![ms(at), ticket, message, kind, detail.to_string()])?;
         Ok(())
     }

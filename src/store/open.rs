@@ -78,7 +78,9 @@ impl OpenError {
             Self::Empty(_) => "restore it from the backup, or remove the file and run `acuse init`",
             Self::Foreign { .. } => "check state_dir in acuse.toml",
             Self::Newer { .. } => "install the acuse that wrote it, or a newer one",
-            Self::ReadOnly(_) => "check the owner of state_dir, and whether its file system is mounted read-only",
+            Self::ReadOnly(_) => {
+                "check the owner of state_dir, and whether its file system is mounted read-only"
+            }
             Self::Corrupt { .. } => "restore the last backup; the mails stored since are still on the server",
             Self::OldSqlite(_) => "build acuse with the bundled SQLite",
             Self::Store(_) => "see the message; nothing was changed",
@@ -118,12 +120,15 @@ pub fn open(dir: &Path) -> Result<Store, OpenError> {
     if size == 0 {
         return Err(OpenError::Empty(name)); // SQLite would call it a healthy, new database
     }
-    let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
+    let mut connection =
+        connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
     if connection.is_readonly("main")? {
         return Err(OpenError::ReadOnly(name));
     }
     let pragma = |connection: &Connection, what: &str| {
-        connection.pragma_query_value(None, what, |row| row.get::<_, i64>(0)).map_err(|error| damage(&name, error.into()))
+        connection
+            .pragma_query_value(None, what, |row| row.get::<_, i64>(0))
+            .map_err(|error| damage(&name, error.into()))
     };
     let application = pragma(&connection, "application_id")?;
     if application != i64::from(APPLICATION_ID) {
@@ -152,7 +157,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     connection.busy_timeout(std::time::Duration::from_secs(30))?; // busy means wait, never an outcome
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_prepared_statement_cache_capacity(128);
-    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")?;
+    connection
+        .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")?;
     Ok(connection)
 }
 
@@ -172,7 +178,8 @@ fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
         transaction.pragma_update(None, "user_version", number as i64 + 1)?;
     }
     for reason in Reason::ALL {
-        transaction.execute("INSERT INTO reason (code) VALUES (?1) ON CONFLICT DO NOTHING", [reason.as_str()])?;
+        transaction
+            .execute("INSERT INTO reason (code) VALUES (?1) ON CONFLICT DO NOTHING", [reason.as_str()])?;
     }
     transaction.commit()?;
     Ok(())
@@ -186,7 +193,9 @@ fn damage(name: &str, error: OpenError) -> OpenError {
     match inner.sqlite_error_code() {
         Some(Code::NotADatabase) => OpenError::Foreign { path: name.to_owned(), why },
         Some(Code::DatabaseCorrupt) => OpenError::Corrupt { path: name.to_owned(), why },
-        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => OpenError::ReadOnly(name.to_owned()),
+        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => {
+            OpenError::ReadOnly(name.to_owned())
+        }
         _ => error,
     }
 }

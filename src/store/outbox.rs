@@ -167,7 +167,13 @@ impl Tx<'_> {
             })?;
         let detail = serde_json::json!({ "outbox": id, "attempts": attempts, "error": error });
         if state != "due" {
-            self.event(now, Some(ticket), None, if state == "sent" { "acknowledged" } else { state }, &detail)?;
+            self.event(
+                now,
+                Some(ticket),
+                None,
+                if state == "sent" { "acknowledged" } else { state },
+                &detail,
+            )?;
         }
         Ok(())
     }
@@ -182,7 +188,9 @@ impl Tx<'_> {
     /// After a start: what was being offered when the last run ended is due again, its bytes frozen: nobody knows how
     /// far it came.
     pub fn reoffer(&self) -> Result<usize> {
-        Ok(self.connection.execute("UPDATE outbox SET state = 'due', offered = 1 WHERE state = 'sending'", [])?)
+        Ok(self
+            .connection
+            .execute("UPDATE outbox SET state = 'due', offered = 1 WHERE state = 'sending'", [])?)
     }
 
     fn expire(&self, now: Timestamp) -> Result<()> {
@@ -191,7 +199,9 @@ impl Tx<'_> {
              RETURNING id, ticket, recipient",
         )?;
         let expired = update
-            .query_map([ms(now)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?)))?
+            .query_map([ms(now)], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+            })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         for (id, ticket, recipient) in expired {
             self.event(now, Some(ticket), None, "expired", &serde_json::json!({ "outbox": id }))?;
@@ -228,7 +238,8 @@ impl Tx<'_> {
         let rows = self.outbox()?.into_iter().rev().filter(|row| row.ticket == ticket);
         rows.map(|row| {
             let bytes =
-                self.connection.query_row("SELECT bytes FROM outbox WHERE id = ?1", [row.id], |row| row.get(0))?;
+                self.connection
+                    .query_row("SELECT bytes FROM outbox WHERE id = ?1", [row.id], |row| row.get(0))?;
             Ok((row, bytes))
         })
         .collect()

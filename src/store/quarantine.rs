@@ -85,7 +85,13 @@ impl Tx<'_> {
              SELECT id, ?2, ?3, '', size, ?4 FROM arrival WHERE id = ?1",
             params![arrival.0, mailbox, reason.as_str(), ms(now)],
         )?;
-        self.event(now, None, None, "quarantine", &json!({ "reason": reason, "mailbox": mailbox, "why": why }))?;
+        self.event(
+            now,
+            None,
+            None,
+            "quarantine",
+            &json!({ "reason": reason, "mailbox": mailbox, "why": why }),
+        )?;
         self.alert(now, "quarantined", mailbox, why)
     }
 

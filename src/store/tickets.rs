@@ -128,7 +128,8 @@ impl Tx<'_> {
                     (SELECT count(*) FROM message WHERE ticket = ticket.id)
              FROM ticket WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY id",
         )?;
-        let mut rows = rows.query(params![filter.state.map(TicketState::as_str), filter.number.map(|n| n.0)])?;
+        let mut rows =
+            rows.query(params![filter.state.map(TicketState::as_str), filter.number.map(|n| n.0)])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             found.push(ticket(row)?);
@@ -186,7 +187,8 @@ impl Tx<'_> {
     }
 
     fn events_of(&self, number: TicketNumber) -> Result<Vec<EventRow>> {
-        let mut rows = self.connection.prepare("SELECT at, kind, detail FROM event WHERE ticket = ?1 ORDER BY id")?;
+        let mut rows =
+            self.connection.prepare("SELECT at, kind, detail FROM event WHERE ticket = ?1 ORDER BY id")?;
         let rows = rows.query_map([number.0], |row| {
             let detail: String = row.get(2)?;
             Ok(EventRow {
@@ -225,13 +227,16 @@ impl Tx<'_> {
             )
             .optional()?;
         let Some((window, promise)) = found else { return Ok(None) };
-        let window = serde_json::from_str(&window)
-            .map_err(|error| super::StoreError::Unreadable { what: "promise.window", why: error.to_string() })?;
+        let window = serde_json::from_str(&window).map_err(|error| super::StoreError::Unreadable {
+            what: "promise.window",
+            why: error.to_string(),
+        })?;
         Ok(Some(PromiseRow { window, ..promise }))
     }
 
     fn participants_of(&self, number: TicketNumber) -> Result<Vec<String>> {
-        let mut rows = self.connection.prepare("SELECT address FROM participant WHERE ticket = ?1 ORDER BY 1")?;
+        let mut rows =
+            self.connection.prepare("SELECT address FROM participant WHERE ticket = ?1 ORDER BY 1")?;
         Ok(rows.query_map([number.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -247,8 +252,10 @@ impl Tx<'_> {
             )
             .optional()?;
         let Some((decision, packed, size)) = found else { return Ok(None) };
-        let decision = serde_json::from_str(&decision)
-            .map_err(|error| super::StoreError::Unreadable { what: "message.decision", why: error.to_string() })?;
+        let decision = serde_json::from_str(&decision).map_err(|error| super::StoreError::Unreadable {
+            what: "message.decision",
+            why: error.to_string(),
+        })?;
         Ok(Some((decision, unpack(&packed, size)?)))
     }
 

@@ -31,7 +31,9 @@ pub fn of(message: &Message, authserv_id: Option<&str>) -> Authentication {
         results.iter().any(|found| found.method == method && found.result == result)
     };
     let dkim_aligned = results.iter().any(|found| {
-        found.method == "dkim" && found.result == "pass" && found.domain.as_deref().is_some_and(|d| aligned(d, from.domain()))
+        found.method == "dkim"
+            && found.result == "pass"
+            && found.domain.as_deref().is_some_and(|d| aligned(d, from.domain()))
     });
     if said("dmarc", "pass") {
         Authentication::Passed
@@ -142,7 +144,10 @@ mod tests {
         let ours = "Authentication-Results: mx.mihost.example; spf=fail; dmarc=fail header.from=x";
         assert_eq!(verdict(&[ours, FROM_OUTSIDE]), Authentication::Failed);
         assert_eq!(verdict(&[FROM_OUTSIDE, ours]), Authentication::Unknown);
-        assert_eq!(verdict(&["Received: from mx.mihost.example by mail with LMTP", ours]), Authentication::Failed);
+        assert_eq!(
+            verdict(&["Received: from mx.mihost.example by mail with LMTP", ours]),
+            Authentication::Failed
+        );
         assert_eq!(
             verdict(&["Authentication-Results: other.example; dmarc=fail", FROM_OUTSIDE]),
             Authentication::Unknown

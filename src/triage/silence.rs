@@ -38,10 +38,34 @@ pub fn withheld(
 /// Whether anybody may have an address in that domain, so that it says nothing of who belongs together.
 pub fn is_public_mail_domain(domain: &str) -> bool {
     const DOMAINS: &[&str] = &[
-        "aol.com", "fastmail.com", "gmail.com", "gmx.com", "gmx.es", "googlemail.com", "hotmail.com", "hotmail.es",
-        "icloud.com", "live.com", "mac.com", "mail.com", "me.com", "msn.com", "outlook.com", "outlook.es",
-        "proton.me", "protonmail.com", "terra.com", "une.net.co", "yahoo.com", "yahoo.com.co", "yahoo.es",
-        "yahoo.com.mx", "yahoo.com.ar", "yandex.com", "ymail.com", "zoho.com",
+        "aol.com",
+        "fastmail.com",
+        "gmail.com",
+        "gmx.com",
+        "gmx.es",
+        "googlemail.com",
+        "hotmail.com",
+        "hotmail.es",
+        "icloud.com",
+        "live.com",
+        "mac.com",
+        "mail.com",
+        "me.com",
+        "msn.com",
+        "outlook.com",
+        "outlook.es",
+        "proton.me",
+        "protonmail.com",
+        "terra.com",
+        "une.net.co",
+        "yahoo.com",
+        "yahoo.com.co",
+        "yahoo.es",
+        "yahoo.com.mx",
+        "yahoo.com.ar",
+        "yandex.com",
+        "ymail.com",
+        "zoho.com",
     ];
     DOMAINS.contains(&domain)
 }

@@ -60,10 +60,7 @@ pub fn our_message_id(id: &str, site: &Site) -> Option<Claim> {
 }
 
 /// Where the mail was addressed to, as far as anybody tells.
-pub fn recipients<'a>(
-    message: &'a Message,
-    arrival: &'a Arrival,
-) -> impl Iterator<Item = &'a Address> {
+pub fn recipients<'a>(message: &'a Message, arrival: &'a Arrival) -> impl Iterator<Item = &'a Address> {
     arrival.recipient.iter().chain(&message.delivered_to).chain(&message.to).chain(&message.cc)
 }
 
@@ -107,9 +104,11 @@ pub fn find<'a>(facts: &'a Facts, trusted: bool, received: Timestamp, site: &Sit
     };
     let known = || facts.by_reference.iter().map(|ticket| (ticket, Reason::Reference));
     let numbered = || facts.by_number.iter().map(|ticket| (ticket, Reason::SubjectNumber));
-    let proven = facts.by_token.iter().map(|ticket| (ticket, Reason::Token)).chain(
-        known().chain(numbered()).filter(|(ticket, _)| trusted && ticket.participant),
-    );
+    let proven = facts
+        .by_token
+        .iter()
+        .map(|ticket| (ticket, Reason::Token))
+        .chain(known().chain(numbered()).filter(|(ticket, _)| trusted && ticket.participant));
     let mut late = None;
     for (ticket, reason) in proven {
         if in_time(ticket) {

@@ -21,7 +21,7 @@ fn shipped_plans_are_the_manuals_windows() {
     ];
     let read: Vec<_> = plans.plans.iter().map(|plan| (plan.id.as_str(), plan.windows)).collect();
     assert_eq!(read, expected);
-    assert_eq!(plans.default.as_str(), "n1");
+    assert_eq!(plans.default.id.as_str(), "n1");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn local_plans_override_key_by_key() {
         "#,
     ));
     let n1 = plans.plan(&PlanId("n1".into())).unwrap();
-    assert_eq!(plans.default.as_str(), "n2");
+    assert_eq!(plans.default.id.as_str(), "n2");
     let medium =
         Window { from: None, upto: SignedDuration::from_mins(90), strict: true, clock: Clock::Always };
     assert_eq!(n1.window(Impact::Medium), medium);
