@@ -4,6 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
 /// One file of the policy or the configuration, as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -37,8 +40,207 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl Problem {
+    /// Something for which the file is refused.
+    pub fn error(source: &Arc<Source>, span: Option<Range<usize>>, message: impl Into<String>) -> Self {
+        Self {
+            source: Arc::clone(source),
+            span,
+            severity: Severity::Error,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Something worth a look.
+    pub fn warning(source: &Arc<Source>, span: Option<Range<usize>>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(source, span, message) }
+    }
+
+    /// What the TOML reader refused; serde's list of the keys it expected becomes the hint.
+    pub fn of_toml(source: &Arc<Source>, error: &toml::de::Error) -> Self {
+        let message = error.message();
+        let problem = Self::error(source, error.span(), message);
+        let Some((head, tail)) = message.split_once(", expected ") else { return problem };
+        let Some(wrong) = backticked(head).next() else { return problem };
+        let what = match head.split(" `").next() {
+            Some("unknown field") => "unknown key",
+            Some("unknown variant") => "unknown word",
+            Some(other) => other,
+            None => "unknown value",
+        };
+        let hint = did_you_mean(wrong, backticked(tail));
+        Self { message: format!("{what} `{wrong}`"), ..problem }
+            .with_hint(hint.unwrap_or_else(|| format!("expected {tail}")))
+    }
+
+    /// The same problem, saying what to do.
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The problem as rustc would print it: `error: …`, `file:line:column`, a caret, and `hint: …`.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let level = match self.severity {
+            Severity::Warning => Level::WARNING,
+            Severity::Error => Level::ERROR,
+        };
+        let title = level.primary_title(&self.message);
+        let text = &self.source.text;
+        let snippet = Snippet::source(text).path(&self.source.name);
+        let group = match self.first_line_of_span() {
+            Some(span) => title.element(snippet.annotation(AnnotationKind::Primary.span(span))),
+            None => title.element(annotate_snippets::Origin::path(&self.source.name)),
+        };
+        let mut out = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
+        if let Some(hint) = &self.hint {
+            out.push_str("\nhint: ");
+            out.push_str(hint);
+        }
+        out
+    }
+
+    /// The span, cut at its first line's end: a whole table would drown its own caret.
+    fn first_line_of_span(&self) -> Option<Range<usize>> {
+        let span = self.span.clone()?;
+        let marked = self.source.text.get(span.clone())?;
+        let first_line = marked.split(['\n', '\r']).next().unwrap_or(marked);
+        Some(span.start..span.start + first_line.len())
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.source.name, self.message)
+        f.write_str(&self.render(false))
+    }
+}
+
+/// Sorts the problems by file and place and prints them, a blank line between two.
+pub fn report(problems: &[Problem], colour: bool) -> String {
+    let mut sorted: Vec<&Problem> = problems.iter().collect();
+    sorted.sort_by_key(|problem| (&problem.source.name, problem.span.as_ref().map(|span| span.start)));
+    let rendered: Vec<String> = sorted.into_iter().map(|problem| problem.render(colour)).collect();
+    rendered.join("\n\n")
+}
+
+/// Whether a file was refused.
+pub fn any_error(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.severity == Severity::Error)
+}
+
+/// ``did you mean `x`?`` for the nearest candidate, unless more than a third of its letters are off.
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let (distance, nearest) =
+        candidates.into_iter().map(|candidate| (edits(word, candidate), candidate)).min()?;
+    (distance <= nearest.chars().count().div_ceil(3)).then(|| format!("did you mean `{nearest}`?"))
+}
+
+/// How many letters to insert, delete or replace to make one of the other (Levenshtein's distance).
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), i + 1);
+        let mut left = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(to.chars()) {
+            left = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, left);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The words between backticks.
+fn backticked(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Arc<Source> {
+        Arc::new(Source { name: "rules/high.toml".into(), text: text.into() })
+    }
+
+    #[test]
+    fn a_problem_points_at_its_place_and_says_what_to_do() {
+        let source = source("[[rule]]\nid = \"a\"\ncase = \"outaje\"\n");
+        let problem = Problem::error(&source, Some(25..33), "unknown case `outaje`")
+            .with_hint("did you mean `outage`?");
+        insta::assert_snapshot!(problem, @r#"
+        error: unknown case `outaje`
+         --> rules/high.toml:3:8
+          |
+        3 | case = "outaje"
+          |        ^^^^^^^^
+        hint: did you mean `outage`?
+        "#);
+    }
+
+    #[test]
+    fn a_long_span_is_marked_on_its_first_line_only() {
+        let source = source("[[rule]]\nid = \"a\"\n");
+        insta::assert_snapshot!(Problem::warning(&source, Some(0..17), "no examples"), @r#"
+        warning: no examples
+         --> rules/high.toml:1:1
+          |
+        1 | [[rule]]
+          | ^^^^^^^^
+        "#);
+    }
+
+    #[test]
+    fn a_problem_of_the_whole_file_names_it() {
+        insta::assert_snapshot!(Problem::error(&source(""), None, "no case in it"), @r#"
+        error: no case in it
+        --> rules/high.toml
+        "#);
+    }
+
+    #[test]
+    fn an_unknown_toml_key_is_answered_with_the_nearest_known_one() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            #[expect(dead_code, reason = "only its name matters")]
+            silenced_by: Option<String>,
+        }
+        let source = source("silencedby = \"x\"\n");
+        let error = toml::from_str::<Written>(&source.text).unwrap_err();
+        insta::assert_snapshot!(Problem::of_toml(&source, &error), @r#"
+        error: unknown key `silencedby`
+         --> rules/high.toml:1:1
+          |
+        1 | silencedby = "x"
+          | ^^^^^^^^^^
+        hint: did you mean `silenced_by`?
+        "#);
+    }
+
+    #[test]
+    fn a_span_outside_the_text_or_inside_a_character_does_not_panic() {
+        for span in [0..900, 1..2, Range { start: 7, end: 3 }] {
+            let rendered = Problem::error(&source("ñ"), Some(span), "x").to_string();
+            assert!(rendered.contains("rules/high.toml"), "{rendered}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_in_the_order_of_the_file() {
+        let source = source("aa\nbb\n");
+        let problems =
+            [Problem::error(&source, Some(3..5), "second"), Problem::error(&source, Some(0..2), "first")];
+        let text = report(&problems, false);
+        assert!(text.find("first") < text.find("second"), "{text}");
+        assert!(any_error(&problems));
+    }
+
+    #[test]
+    fn the_distance_is_levenshtein() {
+        for (a, b, distance) in [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("ñu", "nu", 1)] {
+            assert_eq!((edits(a, b), edits(b, a)), (distance, distance), "{a} {b}");
+        }
+        assert_eq!(did_you_mean("zzz", ["outage"]), None);
     }
 }

@@ -1,4 +1,23 @@
 //! Text → [`Verdict`]: the operator's rules, compiled once and read by everyone the same way.
+//!
+//! A rule *matches* when one of its phrases is in the text and no negator takes it back. A match *stands* unless
+//! the rule's `unless` or a context that silences it is in the mail, or a rule that stands beats it. The standing
+//! rule of the highest impact decides; among several, the first in the files.
+//!
+//! `text` folds the mail, `index` tells which phrases can be in it, `automaton` finds them, `evaluate` decides.
+//! `file` reads what operators write, `phrase` its language, and `compile` makes a [`RuleSet`] of both.
+
+mod automaton;
+mod compile;
+mod evaluate;
+mod examples;
+mod file;
+mod index;
+mod negation;
+mod phrase;
+mod score;
+mod text;
+mod token;
 
 use std::sync::Arc;
 
@@ -6,6 +25,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, Source};
 use crate::ticket::{Bilingual, Impact};
+use automaton::Atom;
+use examples::Example;
+use index::Index;
+
+pub use score::{PerImpact, Row, Score, Wrong};
 
 /// The files that rules are made of, each with the name its problems print.
 #[derive(Debug, Clone)]
@@ -38,32 +62,106 @@ pub struct Case {
 
 /// The compiled rules.
 #[derive(Debug)]
-pub struct RuleSet {}
+pub struct RuleSet {
+    cases: Vec<Case>,
+    contexts: Vec<Context>,
+    rules: Vec<Rule>,
+    /// The rules' places, each before those it beats.
+    order: Vec<usize>,
+    atoms: Vec<Atom>,
+    index: Index,
+}
 
 impl RuleSet {
     /// Compiles the files. Every problem of every file is added to `problems`; `None` when one is an error.
     pub fn compile(files: &RuleFiles, problems: &mut Vec<Problem>) -> Option<Self> {
-        let _ = (files, problems);
-        None
+        compile::compile(files, problems)
     }
 
     /// What the rules say of a text. Pure and total; linear in the text's length.
+    ///
+    /// The highest standing impact decides; among rules of that impact, the one that comes first in the files
+    /// (shipped before local, high before medium before low).
     pub fn evaluate(&self, text: &Text<'_>) -> Verdict {
-        let _ = text;
-        Verdict::default()
+        self.judge(text)
     }
 
     /// The case of that id.
     pub fn case(&self, id: &str) -> Option<&Case> {
-        let _ = id;
-        None
+        self.cases.iter().find(|case| case.id == id)
+    }
+
+    /// Every case, in the order of the files.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// Every rule in force, in the order of the files.
+    pub fn rules(&self) -> impl Iterator<Item = RuleSummary<'_>> {
+        self.rules.iter().filter_map(|rule| {
+            let case = self.cases.get(rule.case)?;
+            let phrases = rule.any.iter().map(|phrase| phrase.written.as_str()).collect();
+            Some(RuleSummary { id: &rule.id, case: &case.id, impact: case.impact, phrases })
+        })
     }
 
     /// Runs every rule's `yes` and `no` lines under the whole set; one failure per line that comes out otherwise.
+    ///
+    /// A line is read as the body, or, by a rule whose `where` leaves the body out, as the subject or the name
+    /// of an attachment.
     pub fn run_examples(&self) -> Vec<ExampleFailure> {
-        Vec::new()
+        self.failures()
+    }
+
+    fn impact(&self, rule: &Rule) -> Option<Impact> {
+        self.cases.get(rule.case).map(|case| case.impact)
     }
 }
+
+/// A rule as `acuse rules list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleSummary<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its case.
+    pub case: &'a str,
+    /// Its case's impact.
+    pub impact: Impact,
+    /// Its phrases as written.
+    pub phrases: Vec<&'a str>,
+}
+
+/// A rule, its names resolved to places in the [`RuleSet`].
+#[derive(Debug)]
+struct Rule {
+    id: String,
+    case: usize,
+    any: Vec<CompiledPhrase>,
+    unless: Vec<CompiledPhrase>,
+    silenced_by: Vec<usize>,
+    beats: Vec<usize>,
+    fields: Vec<Field>,
+    negatable: bool,
+    examples: Vec<Example>,
+}
+
+/// A mark of the whole mail that silences rules.
+#[derive(Debug)]
+struct Context {
+    id: String,
+    any: Vec<CompiledPhrase>,
+    unless: Vec<CompiledPhrase>,
+}
+
+/// A phrase: clauses (`&&`) of parts (`&`), each part an automaton.
+#[derive(Debug)]
+struct CompiledPhrase {
+    written: String,
+    clauses: Vec<Vec<AtomId>>,
+}
+
+/// A place in [`RuleSet::atoms`].
+type AtomId = usize;
 
 /// The text that rules read.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +220,11 @@ pub enum Field {
     Attachments,
 }
 
+impl Field {
+    /// Every field, in the order in which they are read.
+    pub const ALL: [Self; 3] = [Self::Subject, Self::OwnText, Self::Attachments];
+}
+
 /// A rule that matched and was set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAside {
@@ -137,3 +240,6 @@ pub struct ExampleFailure {
     /// Where the line stands, with what won and why in the message.
     pub problem: Problem,
 }
+
+#[cfg(test)]
+mod tests;
