@@ -291,7 +291,12 @@ fn lists(evidence: &Evidence<'_>) -> Row {
             let posts = header.first("List-Post").is_some_and(|value| !value.eq_ignore_ascii_case("no"));
             list(posts, Sign::ListPost)
         })
-        .or_else(|| list(precedence == "list" || header.has("X-Mailing-List"), Sign::PrecedenceList))
+        .or_else(|| {
+            list(
+                precedence == "list" || header.has("X-Mailing-List") || header.has("Mailing-List"),
+                Sign::PrecedenceList,
+            )
+        })
         .or_else(|| bulk(matches!(precedence.as_str(), "bulk" | "junk"), Sign::PrecedenceBulk))
         .or_else(|| bulk(header.has("List-Unsubscribe"), Sign::ListUnsubscribe))
         .or_else(|| {
