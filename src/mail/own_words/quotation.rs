@@ -71,10 +71,12 @@ fn separator(line: &str) -> Option<Style> {
     Some(if found.name("forward").is_some() { Style::Forward } else { Style::Reply })
 }
 
-/// Labels of the field block that Outlook and its like put above a quotation.
+/// The sender's label in the field block that Outlook and its like put above a quotation.
 const SENDER: &[&str] =
     &["from", "de", "von", "da", "van", "från", "fra", "od", "от", "发件人", "差出人", "lähettäjä", "kimden"];
+/// The label of the date, with which some programs begin.
 const DATE: &[&str] = &["date", "fecha", "gesendet", "enviado", "sent", "message du"];
+/// The other labels.
 const OTHERS: &[&str] = &[
     "sent",
     "date",
