@@ -72,7 +72,7 @@ impl Atom {
 
     /// Whether the part can be in a text with these keys.
     pub fn may_be_in(&self, hits: &Hits) -> bool {
-        hits.satisfy(&self.needs)
+        hits.satisfy(&self.needs, &(0..usize::MAX))
     }
 
     /// Where the part stands in the folded text, words only, in order. `plain` makes [`Folded::plain`].
@@ -86,6 +86,10 @@ impl Atom {
         match &self.automaton {
             Automaton::Anchored(regex, start) => {
                 let at = |place: &usize| {
+                    let sentence = *place..folded.sentence_end(*place);
+                    if !hits.satisfy(&self.needs, &sentence) {
+                        return None;
+                    }
                     let found = regex.find(text.get(*place..)?)?;
                     Some(place + 1..place + found.end() - 1)
                 };
