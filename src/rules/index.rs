@@ -96,6 +96,10 @@ fn keys(units: &[Unit]) -> Option<Vec<Key>> {
     Some(vec![Key { literal, whole: true }])
 }
 
+/// Places of one key beyond this many are not looked at: who says *servidor* a thousand times says nothing new
+/// the next time.
+const MAX_PLACES: usize = 1000;
+
 /// The keys of all parts as one automaton.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -136,10 +140,13 @@ impl Index {
     /// Looks for all keys at once.
     pub fn scan(&self, folded: &str) -> Hits {
         let mut found: Vec<(GroupId, usize)> = Vec::new();
+        let mut counts = vec![0; self.keys.len()];
         for key in self.automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(folded)) {
-            let Some((whole, groups)) = self.keys.get(key.pattern().as_usize()) else { continue };
+            let id = key.pattern().as_usize();
+            let Some(((whole, groups), count)) = self.keys.get(id).zip(counts.get_mut(id)) else { continue };
             let ends_word = || folded.as_bytes().get(key.end()).is_none_or(|next| text::is_separator(*next));
-            if !*whole || ends_word() {
+            if *count < MAX_PLACES && (!whole || ends_word()) {
+                *count += 1;
                 found.extend(groups.iter().map(|group| (*group, key.start())));
             }
         }
