@@ -28,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// A refused login is tried again, slowly: too many tries lock an account.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// A server may keep us from stopping for so long; what was in hand then is redone at the next start.
-const PARTING: Duration = Duration::from_secs(10);
+const PARTING: Duration = Duration::from_secs(5);
 /// A mail whose fetch fails when it is fetched alone is set aside at this: after two failures that tell of the mail,
 /// or three that may be the network's.
 const SUSPICION: u32 = 6;
@@ -400,8 +400,12 @@ impl Watch<'_> {
             batch.withheld = session.list_uids(&uids).await?;
             for Listed { uid, .. } in &batch.withheld {
                 missing.remove(uid);
-                tracing::warn!(mailbox = self.mailbox.name, folder = self.folder, uid,
-                    "the server does not give a mail that it lists");
+                tracing::warn!(
+                    mailbox = self.mailbox.name,
+                    folder = self.folder,
+                    uid,
+                    "the server does not give a mail that it lists"
+                );
             }
             for id in missing.into_values() {
                 self.conclude(id, Reason::Gone).await?;
@@ -420,9 +424,7 @@ impl Watch<'_> {
         let stored = self
             .shared
             .writer
-            .call(move |store| {
-                ingest::batch(store, &read, Some(cursor), &config.site, &policy, clock::now())
-            })
+            .call(move |store| ingest::batch(store, &read, Some(cursor), &config.site, &policy, clock::now()))
             .await??;
         if stored.iter().any(|mail| mail.decision.as_ref().is_some_and(|decision| decision.ack.send)) {
             self.shared.outbox.notify_one();

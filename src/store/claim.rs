@@ -154,7 +154,8 @@ impl Tx<'_> {
     /// A UID of another UIDVALIDITY names nothing any more: what was claimed by it is listed again by its new one,
     /// what was to be settled is found by its content.
     fn forget_other_uids(&self, mailbox: &str, name: &str, uid_validity: u32) -> Result<()> {
-        let others = "folder IN (SELECT id FROM folder WHERE mailbox = ?1 AND name = ?2 AND uidvalidity != ?3)";
+        let others =
+            "folder IN (SELECT id FROM folder WHERE mailbox = ?1 AND name = ?2 AND uidvalidity != ?3)";
         for (what, which) in
             [("outcome = 'ignored', reason = 'gone'", "outcome IS NULL"), ("settled = 1", "settled = 0")]
         {

@@ -1,13 +1,11 @@
 //! Mail comes in: pushed, in crowds, read by others, twice, out of its time.
 
-use std::thread;
-
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::acuse::USER;
 use crate::support::dovecot::{Options, wait_for_mails};
 use crate::support::{customer, outage};
-use crate::{DONE, OnDovecot, customers};
+use crate::{DONE, OnDovecot, customers, lay_in};
 
 #[test]
 fn idle_tells_of_a_mail_and_no_poll_is_waited_for() {
@@ -27,25 +25,14 @@ fn mail_that_arrives_during_a_drain_is_not_passed_over() {
     const MEANWHILE: usize = 60;
     let mut scene = OnDovecot::start();
     scene.site.stop();
-    let mut colleague = scene.server.client(USER);
-    (1..=BEFORE).for_each(|n| drop(colleague.append("INBOX", &outage(n), None)));
+    lay_in(&scene.server, 1..=BEFORE);
     scene.site.run();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            (BEFORE + 1..=BEFORE + MEANWHILE).for_each(|n| drop(colleague.append("INBOX", &outage(n), None)));
-        });
-        scene.expect_during(BEFORE + MEANWHILE);
-    });
+    lay_in(&scene.server, BEFORE + 1..=BEFORE + MEANWHILE);
+    scene.smtp.wait_for_mails(BEFORE + MEANWHILE);
+    scene.expect(&[("opened", (BEFORE + MEANWHILE) as u64)]);
     assert_eq!(scene.acknowledged(), customers(1..=BEFORE + MEANWHILE));
     wait_for_mails(&scene.server, USER, DONE, BEFORE + MEANWHILE);
     assert_eq!(scene.server.client(USER).list("INBOX"), []);
-}
-
-impl OnDovecot {
-    fn expect_during(&self, mails: usize) {
-        self.smtp.wait_for_mails(mails);
-        self.expect(&[("opened", mails as u64)]);
-    }
 }
 
 #[test]

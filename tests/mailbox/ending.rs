@@ -3,17 +3,16 @@
 use crate::support::acuse::USER;
 use crate::support::dovecot::wait_for_mails;
 use crate::support::{eventually, outage};
-use crate::{DONE, OnDovecot, OnPeer, customers};
+use crate::{DONE, OnDovecot, OnPeer, customers, lay_in};
 
 #[test]
 fn a_drain_that_is_stopped_goes_on_where_it_was() {
-    const MAILS: usize = 450; // three batches
+    const MAILS: usize = 300; // two batches
     let mut scene = OnDovecot::start();
     scene.site.stop();
-    let mut colleague = scene.server.client(USER);
-    (1..=MAILS).for_each(|n| drop(colleague.append("INBOX", &outage(n), None)));
+    lay_in(&scene.server, 1..=MAILS);
     let mut listed = 0;
-    for _ in 0..3 {
+    for _ in 0..2 {
         scene.site.run();
         let before = listed;
         listed = eventually("progress", || {

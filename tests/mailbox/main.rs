@@ -87,14 +87,26 @@ impl OnPeer {
         scene
     }
 
-    fn deliver(&self, mail: &[u8]) -> u32 {
-        self.server.deliver(USER, "INBOX", mail, Timestamp::now())
+    fn deliver(&self, mail: &[u8]) {
+        self.server.deliver(USER, "INBOX", mail, Timestamp::now());
+    }
+}
+
+/// Lays mails into the INBOX in one connection, faster than they could be delivered.
+fn lay_in(server: &Dovecot, numbers: std::ops::RangeInclusive<usize>) {
+    let mut colleague = server.client(USER);
+    for n in numbers {
+        colleague.append("INBOX", &support::outage(n), None);
     }
 }
 
 impl<Server> Scene<Server> {
     /// A site whose mailbox is at `imap`; polling is so rare that it finds nothing in a test.
-    fn at(server: Server, imap: std::net::SocketAddr, adjust: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Self {
+    fn at(
+        server: Server,
+        imap: std::net::SocketAddr,
+        adjust: impl FnOnce(SiteBuilder) -> SiteBuilder,
+    ) -> Self {
         let smtp = SmtpPeer::start(smtp_peer::Options::default());
         let site = adjust(Site::builder(imap, smtp.address()).set("mailbox.0.poll", "1h")).init();
         Self { server, smtp, site }

@@ -12,9 +12,8 @@ use crate::{DONE, OnDovecot, OnPeer, Scene, customers};
 
 #[test]
 fn a_refused_login_pauses_that_mailbox_alone() {
-    let scene = OnPeer::start_with(imap_peer::Options::default(), |builder| {
-        builder.and_mailbox("ventas", "ventas")
-    });
+    let scene =
+        OnPeer::start_with(imap_peer::Options::default(), |builder| builder.and_mailbox("ventas", "ventas"));
     scene.server.wait_for_idle(USER, "INBOX");
     eventually("the pause", || scene.site.log().contains("the mailbox is paused").then_some(()));
     scene.deliver(&outage(1));
@@ -54,7 +53,7 @@ fn a_server_that_dies_inside_a_large_fetch_delays_nobody() {
     silent.fault_always("UID FETCH BODY.PEEK[]", Fault::Silent);
     silent.deliver(USER, "INBOX", &vec![b'x'; 49 << 20], jiff::Timestamp::now());
     silent.wait_for("UID FETCH BODY.PEEK[]", 1);
-    (1..=5).for_each(|n| drop(scene.deliver(&outage(n))));
+    (1..=5).for_each(|n| scene.deliver(&outage(n)));
     scene.expect(&[("opened", 5)]);
     assert!(scene.site.stop().success());
 }
@@ -63,10 +62,10 @@ fn a_server_that_dies_inside_a_large_fetch_delays_nobody() {
 fn folders_and_mailboxes_are_read_side_by_side_and_share_what_they_know() {
     let mut scene = OnDovecot::prepare(&Options::default(), |builder| {
         let folders = ["INBOX", "Ventas", "Nada"].map(toml::Value::from).to_vec();
-        builder.set("mailbox.0.folders", folders).and_mailbox("ana", "ana").set(
-            "mailbox.1.folders",
-            vec![toml::Value::from("INBOX")],
-        )
+        builder
+            .set("mailbox.0.folders", folders)
+            .and_mailbox("ana", "ana")
+            .set("mailbox.1.folders", vec![toml::Value::from("INBOX")])
     });
     scene.server.client(USER).create("Ventas");
     scene.site.run();

@@ -29,9 +29,7 @@ fn an_oversize_mail_is_a_ticket_and_stays_on_the_server() {
         wait_for_mails(&scene.server, USER, "INBOX", 1);
         colleague.select("INBOX");
         assert!(colleague.fetch(1).ends_with(&large), "whole");
-        let ticket = scene.site.tickets().into_iter().find(|ticket| ticket["subject"] == "Caso 1").unwrap();
-        assert_eq!(ticket["flags"].as_array().unwrap(), &["unclassified", "headers_only"]);
-        assert_eq!(scene.acknowledged(), customers([2]));
+        assert_eq!(scene.acknowledged(), customers([1, 2]), "a person wrote it, and is answered");
     }
 }
 
@@ -56,7 +54,7 @@ fn a_mail_that_no_parser_bears_is_a_ticket_from_its_headers() {
 fn second_is_unfetchable(fault: Fault) {
     let mut scene = OnPeer::start();
     scene.site.stop();
-    (1..=3).for_each(|n| drop(scene.deliver(&outage(n))));
+    (1..=3).for_each(|n| scene.deliver(&outage(n)));
     scene.server.fault("UID FETCH 1:3 BODY.PEEK[]", 1, fault.clone());
     scene.server.fault_always("UID FETCH 2 (UID INTERNALDATE BODY.PEEK[]", fault);
     scene.site.run();
@@ -82,13 +80,20 @@ fn a_mail_that_the_server_refuses_to_give_is_set_aside() {
 
 #[test]
 fn a_mail_whose_fetch_ends_the_connection_is_set_aside() {
-    second_is_unfetchable(Fault::CutInLiteral(10));
+    let scene = OnPeer::start();
+    scene.server.fault_always("UID FETCH 1 (UID INTERNALDATE BODY.PEEK[]", Fault::CutInLiteral(10));
+    scene.deliver(&outage(1));
+    scene.expect(&[("quarantined", 1)]);
+    scene.deliver(&outage(2));
+    scene.expect(&[("quarantined", 1), ("opened", 1)]);
 }
 
 #[test]
 fn a_mail_that_the_server_lists_and_withholds_is_set_aside() {
     let scene = OnPeer::start();
-    scene.server.fault_always("UID FETCH 1 (UID INTERNALDATE BODY.PEEK[]", Fault::Raw(b"{tag} OK\r\n".to_vec()));
+    scene
+        .server
+        .fault_always("UID FETCH 1 (UID INTERNALDATE BODY.PEEK[]", Fault::Raw(b"{tag} OK\r\n".to_vec()));
     scene.deliver(&outage(1));
     scene.expect(&[("quarantined", 1)]);
     scene.deliver(&outage(2));
@@ -107,7 +112,7 @@ fn a_mail_withheld_once_is_fetched_at_the_second_try() {
 #[test]
 fn the_servers_own_trouble_is_not_held_against_a_mail() {
     let scene = OnPeer::start();
-    for nth in 1..=4 {
+    for nth in 1..=2 {
         scene.server.fault("UID FETCH BODY.PEEK[]", nth, Fault::No("[UNAVAILABLE] storage is away"));
     }
     scene.deliver(&outage(1));
