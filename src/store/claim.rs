@@ -271,7 +271,8 @@ fn folder(row: &Row<'_>, is_new: bool) -> rusqlite::Result<Folder> {
 /// Reads a stored outcome.
 pub(super) fn outcome(text: &str) -> Result<Outcome> {
     Outcome::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .find(|outcome| outcome.as_str() == text)
         .ok_or_else(|| super::StoreError::Unreadable { what: "arrival.outcome", why: format!("`{text}`") })
 }
