@@ -145,9 +145,9 @@ async fn authenticate_plain(
         let line = Zeroizing::new(format!("AUTHENTICATE PLAIN {}", *secret));
         return wire.command(COMMAND, &line, each).await;
     }
-    let sent = wire.send(COMMAND, "AUTHENTICATE PLAIN").await?;
+    let mut sent = wire.send(COMMAND, "AUTHENTICATE PLAIN").await?;
     match wire.continued(&sent).await? {
-        Continued::Yes => wire.send_more(&sent, &secret).await?,
+        Continued::Yes => wire.send_more(&mut sent, &secret).await?,
         Continued::Done => return Ok(()),
     }
     wire.finish(sent, each).await

@@ -44,7 +44,16 @@ impl Session {
         let mut listing = Listing::default();
         // What is announced from here on may be missing in the answer.
         self.wire.news = false;
-        self.list(&format!("{first}:*"), &mut listing).await?;
+        match self.list(&format!("{first}:*"), &mut listing).await {
+            // Some servers refuse any set in an empty folder; NOOP then shows whether it is that.
+            Err(ImapError::No { .. } | ImapError::Bad { .. }) if self.wire.is_empty() => {
+                self.noop().await?;
+                if !self.wire.is_empty() {
+                    self.list(&format!("{first}:*"), &mut listing).await?;
+                }
+            }
+            listed => listed?,
+        }
         // RFC 3501 §6.4.8: `n:*` includes the last mail even when its UID is below n.
         Ok(listing.into_listed(|uid| uid > last_uid))
     }

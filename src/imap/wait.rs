@@ -41,7 +41,7 @@ impl Session {
 
     async fn push(&mut self, until: Instant, cancel: &CancellationToken) -> Result<Woken, ImapError> {
         let started = Instant::now();
-        let sent = self.wire.send("IDLE", "IDLE").await?;
+        let mut sent = self.wire.send("IDLE", "IDLE").await?;
         match self.wire.continued(&sent).await {
             Ok(Continued::Yes) => {}
             Ok(Continued::Done) | Err(ImapError::No { .. } | ImapError::Bad { .. }) => {
@@ -68,7 +68,7 @@ impl Session {
                 None => break Woken::Timeout,
             }
         };
-        self.wire.send_more(&sent, "DONE").await?;
+        self.wire.send_more(&mut sent, "DONE").await?;
         self.wire.finish(sent, |_| ()).await?;
         Ok(self.woken(woken))
     }

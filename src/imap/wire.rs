@@ -90,8 +90,9 @@ impl Wire {
         Ok(sent)
     }
 
-    /// Says one line of a command that goes on.
-    pub(super) async fn send_more(&mut self, sent: &Sent, line: &str) -> Result<(), ImapError> {
+    /// Says one more line of a command, whose time starts anew.
+    pub(super) async fn send_more(&mut self, sent: &mut Sent, line: &str) -> Result<(), ImapError> {
+        sent.until = Instant::now() + self.timeouts.command;
         self.write(sent.command, &Zeroizing::new(format!("{line}\r\n"))).await
     }
 
@@ -167,6 +168,11 @@ impl Wire {
     ) -> Result<R, ImapError> {
         let until = Instant::now() + self.timeouts.response;
         self.next("greeting", until, read).await
+    }
+
+    /// Tells whether the folder has no mail, by what the server told.
+    pub(super) fn is_empty(&self) -> bool {
+        self.exists == 0
     }
 
     /// Mails in the folder now selected, before any are announced.

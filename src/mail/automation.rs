@@ -112,37 +112,51 @@ const AUTO_REPLY_FIELDS: [&str; 9] = [
     "X-Autorespond-To",
 ];
 
-/// How programs begin the subject of a vacation notice.
-const AUTO_REPLY_SUBJECTS: [&str; 28] = [
-    "automatic reply:",
-    "auto reply:",
-    "autoreply:",
-    "auto-reply:",
-    "auto:",
-    "auto response:",
-    "auto-response:",
-    "autoresponse:",
+/// How programs begin the subject of a vacation notice, before a colon, the answered subject or nothing.
+const AUTO_REPLY_SUBJECTS: &[&str] = &[
+    "automatic reply",
+    "auto reply",
+    "autoreply",
+    "auto-reply",
+    "auto response",
+    "auto-response",
+    "autoresponse",
     "automated reply",
     "automatic response",
     "out of office",
     "out of the office",
+    "out of office reply",
+    "out of office autoreply",
+    "out of office response",
+    "out of office notification",
     "vacation reply",
     "holiday reply",
     "away from my mail",
     "respuesta automática",
     "respuesta automatica",
-    "respuesta autom",
     "autorespuesta",
     "auto respuesta",
     "fuera de la oficina",
     "fuera de oficina",
     "ausencia de la oficina",
-    "ausente:",
+    "ausente",
     "réponse automatique",
     "automatische antwort",
     "abwesenheitsnotiz",
     "resposta automática",
 ];
+
+/// Whether a subject begins so; "Out of office does not work" does not.
+fn is_auto_reply_subject(subject: &str) -> bool {
+    let subject = subject.to_lowercase();
+    let subject = subject.trim_start_matches(['[', '(', '*', '"', ' ']);
+    AUTO_REPLY_SUBJECTS.iter().filter_map(|start| subject.strip_prefix(start)).any(|rest| {
+        let rest = rest.trim_start();
+        rest.is_empty()
+            || rest.starts_with([':', '-', '(', ')', ']', '"', '*', '!', '.'])
+            || rest.starts_with("re:")
+    })
+}
 
 /// The texts of challenge-response systems, which ask the sender to prove being a person.
 const CHALLENGES: [&str; 5] = [
@@ -179,12 +193,7 @@ fn auto_replies(evidence: &Evidence<'_>) -> Row {
             let exchange = class.contains("autoresponder") || class.contains("oof");
             auto_reply(exchange, Sign::AutoReplyHeader)
         })
-        .or_else(|| {
-            let subject = evidence.subject.to_lowercase();
-            let subject = subject.trim_start_matches(['[', '(', '*', '"', ' ']);
-            let named = AUTO_REPLY_SUBJECTS.iter().any(|start| subject.starts_with(start));
-            auto_reply(named, Sign::AutoReplySubject)
-        })
+        .or_else(|| auto_reply(is_auto_reply_subject(evidence.subject), Sign::AutoReplySubject))
         .or_else(|| {
             let text = opening(evidence.text, 1_500);
             auto_reply(CHALLENGES.iter().any(|words| text.contains(words)), Sign::Challenge)
@@ -218,7 +227,7 @@ const TICKET_SYSTEM_FIELDS: [&str; 22] = [
 ];
 
 /// Local parts that nobody reads the mail of.
-const NO_REPLY: [&str; 12] = [
+const NO_REPLY: &[&str] = &[
     "noreply",
     "donotreply",
     "nepasrepondre",
@@ -230,11 +239,12 @@ const NO_REPLY: [&str; 12] = [
     "autoresponder",
     "noresponderaestecorreo",
     "noresposta",
-    "bounce",
 ];
 
 /// Local parts of machines that report on themselves.
-const MACHINES: [&str; 12] = [
+const MACHINES: &[&str] = &[
+    "bounce",
+    "bounces",
     "monitor",
     "monitoring",
     "nagios",
@@ -291,7 +301,12 @@ fn lists(evidence: &Evidence<'_>) -> Row {
             let posts = header.first("List-Post").is_some_and(|value| !value.eq_ignore_ascii_case("no"));
             list(posts, Sign::ListPost)
         })
-        .or_else(|| list(precedence == "list" || header.has("X-Mailing-List"), Sign::PrecedenceList))
+        .or_else(|| {
+            list(
+                precedence == "list" || header.has("X-Mailing-List") || header.has("Mailing-List"),
+                Sign::PrecedenceList,
+            )
+        })
         .or_else(|| bulk(matches!(precedence.as_str(), "bulk" | "junk"), Sign::PrecedenceBulk))
         .or_else(|| bulk(header.has("List-Unsubscribe"), Sign::ListUnsubscribe))
         .or_else(|| {
@@ -406,7 +421,9 @@ mod tests {
         assert_eq!(of("Respuesta automática: ACU-7"), Kind::AutoReply);
         assert_eq!(of("Automatic reply: ACU-7"), Kind::AutoReply);
         assert_eq!(of("Re: Automatic reply: ACU-7"), Kind::None);
+        assert_eq!(of("Fuera de la oficina"), Kind::AutoReply);
         assert_eq!(of("Automatización caída"), Kind::None);
+        assert_eq!(of("Out of office reply does not work"), Kind::None);
     }
 
     #[test]

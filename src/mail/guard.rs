@@ -1,6 +1,6 @@
 //! Cheap structural limits, checked over the bytes before any parser runs (DESIGN section 8, I12).
 
-use memchr::{memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::Defect;
 use super::mime;
@@ -63,6 +63,8 @@ struct Scan {
 
 #[derive(Default)]
 struct Field {
+    /// It has a colon, so that a line after it that begins with a blank belongs to it.
+    open: bool,
     length: usize,
     content: bool,
     start: Vec<u8>,
@@ -77,8 +79,8 @@ enum Encoding {
 
 impl Scan {
     fn line(&mut self, line: &[u8], rest: &[u8], depth: usize) -> Result<(), Defect> {
-        let text = line.trim_ascii_end();
-        let folded = matches!(line.first(), Some(b' ' | b'\t')) && !text.is_empty();
+        let folded = self.field.open && matches!(line.first(), Some(b' ' | b'\t'));
+        let text = line.trim_ascii();
         if folded {
             self.field.length += line.len();
             if self.field.content && self.field.start.len() < 128 {
@@ -86,12 +88,15 @@ impl Scan {
             }
         } else {
             self.end_of_field()?;
+            // mail-parser takes " :Con tent-Type:" for that field, so blanks and colons are no hiding place.
+            let colons = text.iter().take_while(|&&byte| byte == b':' || byte.is_ascii_whitespace()).count();
+            let name = text.get(colons..).unwrap_or_default();
+            self.field.open = memchr(b':', name).is_some();
             self.field.length = line.len();
-            // mail-parser takes "Con tent-Type" for a field name, so white space is no hiding place.
-            self.field.content = !text.is_empty() && begins_content_field(text);
+            self.field.content = begins_content_field(name);
             self.field.start.clear();
             if self.field.content {
-                compact(text, &mut self.field.start);
+                compact(name, &mut self.field.start);
             }
         }
         if !self.past_header && self.field.length > HEADER_FIELD
@@ -103,7 +108,7 @@ impl Scan {
         if !self.past_header && self.header_lines > HEADER_LINES {
             return Err(Defect::HeaderTooLong);
         }
-        if text.is_empty() {
+        if text.is_empty() && !folded {
             self.past_header = true;
             self.in_block = self.is_mail;
             if self.is_mail && self.encoding == Encoding::Encoded {
@@ -111,7 +116,8 @@ impl Scan {
             }
             self.is_mail = false;
             self.encoding = Encoding::Plain;
-        } else if text.len() > 2 && text.starts_with(b"--") {
+        } else if text.len() > 2 && line.starts_with(b"--") {
+            self.field.open = false;
             self.boundary_lines += 1;
             self.in_block = true;
             self.is_mail = false;
@@ -166,7 +172,7 @@ fn begins_content_field(line: &[u8]) -> bool {
     if starts_with_ignoring_case(line, b"content-") {
         return true;
     }
-    if !line.iter().take(2).any(|byte| matches!(byte, b'c' | b'C')) {
+    if !matches!(line.first(), Some(b'c' | b'C')) {
         return false;
     }
     let mut name = line.iter().filter(|byte| !byte.is_ascii_whitespace());
@@ -228,8 +234,15 @@ mod tests {
         let nested = |times| "Content-Type: message/rfc822\r\n\r\n".repeat(times);
         assert_eq!(check(nested(64).as_bytes()), Ok(()));
         assert_eq!(check(nested(65).as_bytes()), Err(Defect::TooDeep));
-        let folded = "Content-Type:\r\n message / RFC822\r\n\r\n".repeat(65);
-        assert_eq!(check(folded.as_bytes()), Err(Defect::TooDeep));
+        for unit in [
+            "Content-Type:\r\n message / RFC822\r\n\r\n",
+            " Content-Type: message/rfc822\r\n\r\n",
+            "no field\r\n\tContent-Type: message/rfc822\r\n\r\n",
+            " : C ontent-Type: message/rfc822\r\n\r\n",
+            "X: y\r\n \r\nContent-Type: message/rfc822\r\n\r\n",
+        ] {
+            assert_eq!(check(unit.repeat(65).as_bytes()), Err(Defect::TooDeep), "{unit:?}");
+        }
     }
 
     #[test]

@@ -281,5 +281,4 @@ fn trace(header: &Header<'_>) -> Vec<Trace> {
 }
 
 #[cfg(test)]
-#[path = "read/tests.rs"]
 mod tests;

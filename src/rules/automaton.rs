@@ -19,10 +19,6 @@ const BEFORE_GAP_WORD: &str = r"[ \x03-\x06]";
 /// What separates a word of letters, negator or not.
 const BEFORE_WORD: &str = r"[ \x01]";
 
-/// A text that has more places than this where a part may begin is not looked at beyond them: who says
-/// *servidor* two thousand times says nothing new the next time.
-const MAX_STARTS: usize = 2000;
-
 /// Places of one part in one text beyond this many are not looked at.
 const MAX_OCCURRENCES: usize = 256;
 
@@ -72,7 +68,7 @@ impl Atom {
 
     /// Whether the part can be in a text with these keys.
     pub fn may_be_in(&self, hits: &Hits) -> bool {
-        hits.satisfy(&self.needs)
+        hits.satisfy(&self.needs, &(0..usize::MAX))
     }
 
     /// Where the part stands in the folded text, words only, in order. `plain` makes [`Folded::plain`].
@@ -86,10 +82,14 @@ impl Atom {
         match &self.automaton {
             Automaton::Anchored(regex, start) => {
                 let at = |place: &usize| {
+                    let sentence = *place..folded.sentence_end(*place);
+                    if !hits.satisfy(&self.needs, &sentence) {
+                        return None;
+                    }
                     let found = regex.find(text.get(*place..)?)?;
                     Some(place + 1..place + found.end() - 1)
                 };
-                hits.of(*start).iter().take(MAX_STARTS).filter_map(at).take(MAX_OCCURRENCES).collect()
+                hits.of(*start).iter().filter_map(at).take(MAX_OCCURRENCES).collect()
             }
             Automaton::Scanning(regex) => {
                 let mut from = 0;

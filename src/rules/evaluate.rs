@@ -102,7 +102,7 @@ struct Page<'r> {
     plain: OnceCell<String>,
     hits: Hits,
     /// Per atom, once asked; those that cannot be in the text are answered from the start.
-    found: Vec<OnceCell<Vec<Occurrence>>>,
+    found: Vec<OnceCell<Box<[Occurrence]>>>,
 }
 
 /// Where an automaton found its part.
@@ -119,7 +119,7 @@ impl<'r> Page<'r> {
         let hits = rules.index.scan(folded.as_str());
         let cell = |atom: &Atom| match atom.may_be_in(&hits) {
             true => OnceCell::new(),
-            false => OnceCell::from(Vec::new()),
+            false => OnceCell::from(Box::default()),
         };
         let found = rules.atoms.iter().map(cell).collect();
         Self { field, original, folded, plain: OnceCell::new(), hits, found }
@@ -127,7 +127,7 @@ impl<'r> Page<'r> {
 
     /// Whether every part of the clause can be in the text, as far as is known without looking.
     fn may_hold(&self, clause: &[AtomId]) -> bool {
-        let may_hold = |cell: &OnceCell<Vec<Occurrence>>| cell.get().is_none_or(|found| !found.is_empty());
+        let may_hold = |cell: &OnceCell<Box<[Occurrence]>>| cell.get().is_none_or(|found| !found.is_empty());
         clause.iter().all(|id| self.found.get(*id).is_some_and(may_hold))
     }
 

@@ -1,6 +1,7 @@
 //! Tells in one pass over a text which phrases can be in it, and where they can begin.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 
@@ -95,6 +96,10 @@ fn keys(units: &[Unit]) -> Option<Vec<Key>> {
     Some(vec![Key { literal, whole: true }])
 }
 
+/// Places of one key beyond this many are not looked at: who says *servidor* a thousand times says nothing new
+/// the next time.
+const MAX_PLACES: usize = 1000;
+
 /// The keys of all parts as one automaton.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -104,44 +109,54 @@ pub(super) struct Index {
     groups: usize,
 }
 
-/// Where in a folded text the keys of each group begin, in order; an index of bytes.
+/// Where in a folded text the keys of each group begin.
 #[derive(Debug)]
-pub(super) struct Hits(Vec<Vec<usize>>);
+pub(super) struct Hits {
+    /// Byte offsets, group after group, in order within a group.
+    places: Vec<usize>,
+    /// Where in `places` each group begins, and at last their end.
+    bounds: Vec<usize>,
+}
 
 impl Hits {
     /// Where keys of the group begin.
     pub fn of(&self, group: GroupId) -> &[usize] {
-        self.0.get(group).map_or(&[], Vec::as_slice)
+        let bounds = self.bounds.get(group).zip(self.bounds.get(group + 1));
+        bounds.and_then(|(from, to)| self.places.get(*from..*to)).unwrap_or_default()
     }
 
-    /// Whether the part can be in the text.
-    pub fn satisfy(&self, needs: &Needs) -> bool {
-        needs.groups.iter().all(|group| !self.of(*group).is_empty())
+    /// Whether every group has a key in this range of the text.
+    pub fn satisfy(&self, needs: &Needs, within: &Range<usize>) -> bool {
+        needs.groups.iter().all(|group| {
+            let places = self.of(*group);
+            places
+                .get(places.partition_point(|place| *place < within.start))
+                .is_some_and(|at| *at < within.end)
+        })
     }
 }
 
 impl Index {
     /// Looks for all keys at once.
     pub fn scan(&self, folded: &str) -> Hits {
-        let mut hits = vec![Vec::new(); self.groups];
-        let found = self.automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(folded));
-        for key in found {
-            let Some((whole, groups)) = self.keys.get(key.pattern().as_usize()) else { continue };
+        let mut found: Vec<(GroupId, usize)> = Vec::new();
+        let mut counts = vec![0; self.keys.len()];
+        for key in self.automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(folded)) {
+            let id = key.pattern().as_usize();
+            let Some(((whole, groups), count)) = self.keys.get(id).zip(counts.get_mut(id)) else { continue };
             let ends_word = || folded.as_bytes().get(key.end()).is_none_or(|next| text::is_separator(*next));
-            if *whole && !ends_word() {
-                continue;
-            }
-            for group in groups {
-                if let Some(places) = hits.get_mut(*group) {
-                    places.push(key.start());
-                }
+            if *count < MAX_PLACES && (!whole || ends_word()) {
+                *count += 1;
+                found.extend(groups.iter().map(|group| (*group, key.start())));
             }
         }
-        // Keys are found in the order of their ends, and two of a group may begin together.
-        for places in hits.iter_mut().filter(|places| places.len() > 1) {
-            places.sort_unstable();
-            places.dedup();
+        found.sort_unstable();
+        found.dedup();
+        let mut bounds = Vec::with_capacity(self.groups + 1);
+        for (place, (group, _)) in found.iter().enumerate() {
+            bounds.resize(bounds.len().max(group + 1), place);
         }
-        Hits(hits)
+        bounds.resize(self.groups + 1, found.len());
+        Hits { places: found.into_iter().map(|(_, place)| place).collect(), bounds }
     }
 }

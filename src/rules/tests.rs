@@ -249,6 +249,15 @@ fn examples_are_judged_by_the_whole_policy() {
     "#);
 }
 
+#[test]
+fn words_without_end_are_read_in_linear_time_and_still_found() {
+    let set = one_rule(&["{servicio} ..5 {caido}", "no ..3 no", "~servidor & a"]);
+    for piece in ["servidor ", "no ", "no. ", "a.", "servidor no caido ", "\n   ", "...", "é"] {
+        let text = format!("El sitio está caído. {}", piece.repeat(2_000_000 / piece.len()));
+        assert_eq!(set.evaluate(&body(&text)).matches[0].text, "sitio está caído", "{piece:?}");
+    }
+}
+
 /// Every operator at once, so that random texts meet all of them.
 fn everything() -> RuleSet {
     one_rule(&[

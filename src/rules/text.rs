@@ -106,6 +106,11 @@ impl Folded {
         self.sentence_ends.partition_point(|end| *end < at)
     }
 
+    /// Where the sentence that the byte is in ends.
+    pub fn sentence_end(&self, at: usize) -> usize {
+        self.sentence_ends.get(self.sentence(at)).copied().unwrap_or(self.text.len())
+    }
+
     /// The original of the words that a range of the folded text touches; `None` when it touches none.
     pub fn place(&self, range: &Range<usize>) -> Option<Place> {
         let first = self.word_index(range.start.max(1));

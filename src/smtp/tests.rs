@@ -12,10 +12,10 @@ use crate::imap::tests::{certificate, peer, play, tls_peer};
 
 const QUICK: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
-    command: Duration::from_millis(200),
-    data: Duration::from_millis(200),
-    block: Duration::from_millis(200),
-    end: Duration::from_millis(200),
+    command: Duration::from_millis(400),
+    data: Duration::from_millis(400),
+    block: Duration::from_millis(400),
+    end: Duration::from_millis(400),
 };
 const HELLO: &str =
     "S 220 relay.example ESMTP\nC EHLO acuse.example\nR 250-relay.example\\r\\n250 HELP\\r\\n\n";
