@@ -333,3 +333,42 @@ fn pages_name_what_is_there() {
     }
     none(&offences, "Write what is there now.");
 }
+
+/// The sentence of a call such as `tracing::info!(field, "the sentence");`: what it ends with.
+fn sentence(call: &str) -> Option<String> {
+    let mut depth = 0;
+    let end = call.find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ')' && depth == 0
+    })?;
+    let quoted = call[..end].trim_end().trim_end_matches(',').strip_suffix('"')?;
+    let start = quoted.match_indices('"').rfind(|(at, _)| !quoted[..*at].ends_with('\\'))?.0 + 1;
+    Some(quoted[start..].replace("\\\"", "\""))
+}
+
+#[test]
+fn every_log_line_is_explained() {
+    let page = text("docs/log.md");
+    let mut offences = Vec::new();
+    for file in rust(&["src"]) {
+        let code: Vec<(usize, &str)> = file.code().collect();
+        for (index, (line, start)) in code.iter().enumerate() {
+            if !["error!(", "warn!(", "info!("]
+                .iter()
+                .any(|level| start.contains(&format!("tracing::{level}")))
+            {
+                continue;
+            }
+            let call: String = code.iter().skip(index).take(15).flat_map(|(_, code)| [*code, " "]).collect();
+            let from = call.find("tracing::").unwrap_or(0);
+            match sentence(&call[from..]) {
+                Some(said) if page.contains(&format!("| {said} |")) => {}
+                Some(said) => {
+                    offences.push(file.at(*line, &format!("docs/log.md does not explain `{said}`")))
+                }
+                None => offences.push(file.at(*line, "a log line without a sentence at its end")),
+            }
+        }
+    }
+    none(&offences, "Give it a row in docs/log.md: the sentence, its level, and what to do about it.");
+}

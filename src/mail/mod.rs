@@ -79,7 +79,7 @@ pub struct Message {
     pub calendar_method: Option<String>,
     /// Received and Authentication-Results as they stand, topmost first.
     pub trace: Vec<Trace>,
-    /// The hash that recognises the same mail after another transport (DESIGN section 9).
+    /// The hash that recognises the same mail after another transport (ARCHITECTURE.md).
     pub content_hash: ContentHash,
 }
 
@@ -291,7 +291,7 @@ codes! {
         UnreadableDate = "unreadable_date",
         /// A text whose charset label was wrong or missing; read by sanity.
         WrongCharset = "wrong_charset",
-        /// A header field over its limit (DESIGN section 8).
+        /// A header field over its limit (docs/mail.md).
         HeaderTooLong = "header_too_long",
         /// More boundary-like lines than the limit.
         TooManyParts = "too_many_parts",

@@ -1,4 +1,4 @@
-//! The cursor of each folder, and who is being worked on: claims, outcomes, settling (DESIGN section 3).
+//! The cursor of each folder, and who is being worked on: claims, outcomes, settling (ARCHITECTURE.md).
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Row, params};

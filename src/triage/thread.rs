@@ -1,4 +1,4 @@
-//! Which ticket a mail belongs to (DESIGN section 5): the first proof that holds.
+//! Which ticket a mail belongs to (docs/mail.md): the first proof that holds.
 
 use jiff::Timestamp;
 
