@@ -261,7 +261,7 @@ impl Reader<'_> {
         let file: ConfigFile = match toml::from_str(&self.source.text) {
             Ok(file) => file,
             Err(error) => {
-                self.problem(error.span(), error.message(), "see the example in README.md for every key");
+                self.problems.push(Problem::of_toml(&self.source, &error));
                 return None;
             }
         };

@@ -286,7 +286,7 @@ fn ack_preview_has_three_forms() {
     refused(
         &acuse(&["ack", "preview", "fixtures/mail/vacation-es.eml", "--now", NOW]),
         1,
-        &["gets no acknowledgement (not_a_person)"],
+        &["gets no acknowledgement (no_ticket)"],
     );
 
     let site = builder().init();
@@ -301,7 +301,8 @@ fn the_shipped_rules_keep_their_examples_and_a_broken_one_is_found() {
     assert!(text(&["rules", "test"]).starts_with("every yes and no line of "));
     assert!(json(&["rules", "list"]).as_array().unwrap().len() > 15);
     let site = builder().write();
-    let rule = "[[rule]]\nid = \"erp\"\ncase = \"outage\"\nany = [\"erp ..5 {caido}\"]\nyes = [\"El ERP va lento\"]\n";
+    let rule =
+        "[[rule]]\nid = \"erp\"\ncase = \"outage\"\nany = [\"erp ..5 {caido}\"]\nyes = [\"El ERP saluda\"]\n";
     fs::write(site.directory().join("rules/local.toml"), rule).unwrap();
     let output = site.acuse(&["rules", "test"]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
