@@ -295,15 +295,44 @@ fn every_file_of_the_policy_is_compiled_in() {
     none(&offences, "List it in policy::SHIPPED, or in reply::shipped() when it is a text.");
 }
 
-/// The pages that people read.
-const PAGES: [&str; 7] = [
+#[test]
+fn the_example_names_every_key_of_the_configuration() {
+    let (example, file) = (text("acuse.example.toml"), text("src/config/file.rs"));
+    let structs = file.split("Deserialize").skip(1).filter_map(|rest| {
+        let (head, body) = rest.split_once('{')?;
+        (head.contains("struct") && !head.contains('}')).then(|| body.split('}').next().unwrap_or_default())
+    });
+    let keys: BTreeSet<&str> = structs
+        .flat_map(str::lines)
+        .filter_map(|line| line.trim().trim_start_matches("pub(super) ").split_once(": "))
+        .map(|(key, _)| key)
+        .filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        .collect();
+    assert!(keys.len() > 30, "only {keys:?}");
+    let names = |key: &str| {
+        example.lines().map(|line| line.trim_start_matches("# ")).any(|line| {
+            line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+                || line.trim_matches(['[', ']']).split(']').next() == Some(key)
+        })
+    };
+    let missing: Vec<_> = keys
+        .iter()
+        .filter(|key| !names(key))
+        .map(|key| format!("acuse.example.toml:1: no `{key}`"))
+        .collect();
+    none(&missing, "Name it there with its default, behind `# ` unless it must be set.");
+}
+
+/// The pages that people wrote; docs/codes.md is made.
+const PAGES: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "rules/README.md",
     "docs/log.md",
-    "docs/codes.md",
+    "docs/json.md",
+    "docs/mail.md",
 ];
 
 #[test]
