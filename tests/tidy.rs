@@ -1,6 +1,13 @@
 //! What the compiler does not check: layers, purity, words and sizes, and that nothing shipped is forgotten.
 //!
 //! Each test collects every offence as `file:line: what is wrong` and says at its end what to do.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
