@@ -1,6 +1,4 @@
 //! `docs/codes.md` is made from the types: every word that JSON, the database and the log print, with its meaning.
-#![expect(clippy::expect_used, reason = "a test")]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -262,7 +262,8 @@ impl Tx<'_> {
 
     /// The decision on a stored content.
     pub fn decision_on(&self, content: &ContentHash) -> Result<Option<Decision>> {
-        let mut query = self.connection.prepare_cached("SELECT decision FROM message WHERE content_hash = ?1")?;
+        let mut query =
+            self.connection.prepare_cached("SELECT decision FROM message WHERE content_hash = ?1")?;
         let found: Option<String> = query.query_row([&content.0[..]], |row| row.get(0)).optional()?;
         found.map(|text| decision(&text)).transpose()
     }
