@@ -22,6 +22,9 @@ pub const DEFAULT_PATH: &str = "/etc/acuse/acuse.toml";
 /// The thread keys' file in the state directory.
 pub const THREAD_KEY: &str = "thread.key";
 
+/// The waits of `[smtp] retry` where it is not set: a greylisting relay lets us in after some minutes.
+const RETRY_MINUTES: [i64; 6] = [1, 2, 5, 10, 15, 30];
+
 /// The configuration, valid and complete.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -37,6 +40,10 @@ pub struct Config {
     pub mailboxes: Vec<Mailbox>,
     /// Where acknowledgements go out.
     pub smtp: Server,
+    /// `[smtp] retry`: the waits before a deferred acknowledgement is offered again, the last one over and over.
+    pub retry: Vec<SignedDuration>,
+    /// `[smtp] timeout`: no step of a delivery waits longer; `None`: each as long as RFC 5321 §4.5.3.2 says.
+    pub smtp_timeout: Option<SignedDuration>,
     /// Mails larger than this are read from their heads, bytes.
     pub max_size: u64,
 }
@@ -328,6 +335,8 @@ impl Reader<'_> {
             site,
             mailboxes,
             smtp: smtp?,
+            retry: self.retry(file.smtp.retry.as_deref()),
+            smtp_timeout: file.smtp.timeout.as_ref().map(|timeout| self.wait(timeout)),
             max_size: file.limits.max_size_mib.saturating_mul(1 << 20),
         })
     }
@@ -537,6 +546,26 @@ impl Reader<'_> {
                 self.problem(Some(text.span()), &message, "a number and s, m, h or d, such as 90s or 72h");
                 SignedDuration::ZERO
             }
+        }
+    }
+
+    /// A span of time that something waits: none at all would be a busy loop.
+    fn wait(&mut self, text: &Duration) -> SignedDuration {
+        let wait = self.duration(text);
+        if file::duration(text.as_ref()) == Some(SignedDuration::ZERO) {
+            self.problem(Some(text.span()), "a wait of no time at all", "at least 1s");
+        }
+        wait
+    }
+
+    fn retry(&mut self, written: Option<&[Duration]>) -> Vec<SignedDuration> {
+        match written {
+            None => RETRY_MINUTES.map(SignedDuration::from_mins).to_vec(),
+            Some([]) => {
+                self.problem(None, "[smtp] retry names no wait", "such as retry = [\"1m\", \"5m\", \"30m\"]");
+                Vec::new()
+            }
+            Some(waits) => waits.iter().map(|wait| self.wait(wait)).collect(),
         }
     }
 

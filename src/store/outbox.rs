@@ -195,7 +195,7 @@ impl Tx<'_> {
 
     fn expire(&self, now: Timestamp) -> Result<()> {
         let mut update = self.connection.prepare_cached(
-            "UPDATE outbox SET state = 'expired' WHERE state = 'due' AND next_attempt <= ?1 AND expires <= ?1
+            "UPDATE outbox SET state = 'expired' WHERE state = 'due' AND expires <= ?1
              RETURNING id, ticket, recipient",
         )?;
         let expired = update

@@ -172,6 +172,7 @@ CREATE TABLE outbox (
     UNIQUE (message, kind)                       -- one acknowledgement per cause (I5)
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (next_attempt) WHERE state = 'due';
+CREATE INDEX outbox_expires ON outbox (expires) WHERE state = 'due';
 CREATE INDEX outbox_sending ON outbox (id) WHERE state = 'sending';
 CREATE INDEX outbox_recipient ON outbox (recipient, created);
 CREATE INDEX outbox_domain ON outbox (domain, created);

@@ -1,0 +1,429 @@
+//! What becomes of an acknowledgement when the relay refuses, is silent or goes away: the real daemon between an IMAP
+//! peer and an SMTP peer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test, whose mails arrive now"
+)]
+
+use acuse::config::read_keys;
+use acuse::mail::Address;
+use acuse::token::Purpose;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
+use serde_json::Value;
+use support::acuse::{ADDRESS, PASSWORD, Site, SiteBuilder, USER};
+use support::eventually;
+use support::imap_peer::{self, ImapPeer};
+use support::smtp_peer::{self, Fate, Fault, Mail, SmtpPeer, Step};
+
+mod support;
+
+/// The steps of a delivery without a login, in their order.
+const STEPS: [Step; 6] = [Step::Connect, Step::Ehlo, Step::Mail, Step::Rcpt, Step::Data, Step::Dot];
+
+/// A daemon that watches an empty mailbox, and its two servers.
+struct Stage {
+    imap: ImapPeer,
+    smtp: SmtpPeer,
+    site: Site,
+}
+
+impl Stage {
+    /// Acknowledgements that are deferred go out again after a second.
+    fn open(set: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Self {
+        Self::with_relay(smtp_peer::Options::default(), set)
+    }
+
+    fn with_relay(options: smtp_peer::Options, set: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Self {
+        let imap = ImapPeer::start(imap_peer::Options::default(), USER, PASSWORD);
+        let smtp = SmtpPeer::start(options);
+        let builder = Site::builder(imap.address(), smtp.address()).set("smtp.retry", vec!["1s"]);
+        let mut site = set(builder).init();
+        site.run();
+        imap.wait_for_idle(USER, "INBOX"); // enrolled: what comes now is acknowledged
+        Self { imap, smtp, site }
+    }
+
+    /// A customer's mail arrives now.
+    fn receive(&self, from: &str, subject: &str) {
+        self.receive_at(from, subject, Timestamp::now());
+    }
+
+    fn receive_at(&self, from: &str, subject: &str, received: Timestamp) {
+        self.imap.deliver(USER, "INBOX", &mail(from, subject), received);
+    }
+
+    /// The outbox row to an address, once it is as asked for.
+    fn row(&self, to: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("{to}: {what}; {:#?}; log:\n{}", self.site.outbox(), self.site.log()), || {
+            self.site.outbox().into_iter().find(|row| row["to"] == to && is(row))
+        })
+    }
+
+    fn in_state(&self, to: &str, state: &str) -> Value {
+        self.row(to, state, |row| row["state"] == state)
+    }
+
+    /// The outbox row to an address, once an attempt has failed and the next waits.
+    fn deferred(&self, to: &str) -> Value {
+        self.row(to, "deferred", |row| row["state"] == "due" && row["attempts"] != 0)
+    }
+
+    /// How many attempts for that row were logged as deferred.
+    fn deferrals(&self, row: &Value) -> usize {
+        let id = row["message_id"].as_str().unwrap();
+        self.site.log().lines().filter(|line| line.contains("deferred") && line.contains(id)).count()
+    }
+
+    fn database(&self) -> Connection {
+        let connection = Connection::open(self.site.state_dir().join("acuse.db")).unwrap();
+        connection.busy_timeout(support::PATIENCE).unwrap();
+        connection
+    }
+
+    fn count(&self, sql: &str) -> i64 {
+        self.database().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Everything that arrived has its outcome and left the inbox, and the relay has seen nothing but clean SMTP.
+    fn assert_whole(&self) {
+        self.imap.wait_for_mails(USER, "INBOX", 0);
+        self.site.assert_conserved();
+        assert_eq!(self.smtp.offences(), [""; 0]);
+        assert_eq!(self.imap.offences(), [""; 0]);
+    }
+}
+
+fn mail(from: &str, subject: &str) -> Vec<u8> {
+    let id = from.replace(['@', ' ', '<', '>', '"'], ".");
+    format!(
+        "From: {from}\r\nTo: <{ADDRESS}>\r\nSubject: {subject}\r\nMessage-ID: <{id}@mua.example>\r\n\
+         Date: Wed, 16 Sep 2026 09:00:00 -0500\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+         Buenos días, el servidor está caído y mi página web no carga.\r\n"
+    )
+    .into_bytes()
+}
+
+/// All copies that the relay took are one mail: the same bytes under the same Message-ID.
+fn assert_identical(copies: &[Mail], message_id: &Value) {
+    for copy in copies {
+        assert_eq!(copy.raw, copies[0].raw, "an acknowledgement changed between two attempts");
+        assert_eq!(copy.message_id().as_deref(), message_id.as_str());
+    }
+}
+
+/// At each step in turn, the relay fails until the row is seen to wait; then it works again and takes it.
+fn is_sent_again(stage: &Stage, steps: &[Step], fault: &Fault) {
+    for (index, step) in steps.iter().enumerate() {
+        let customer = format!("ana@cliente{index}.example");
+        stage.smtp.fault_always(*step, fault.clone());
+        stage.receive(&customer, "Servidor caído");
+        let waiting = stage.deferred(&customer);
+        assert!(!waiting["last_error"].as_str().unwrap().is_empty(), "{step:?}: {waiting}");
+        assert!(!waiting["next_attempt"].is_null(), "{step:?}: {waiting}");
+        stage.smtp.no_faults();
+
+        let sent = stage.in_state(&customer, "sent");
+        assert_eq!(sent["message_id"], waiting["message_id"]);
+        assert_eq!(sent["attempts"], stage.deferrals(&sent) + 1, "{step:?}: {sent}");
+        let copies: Vec<_> = stage.smtp.mails();
+        let copies: Vec<_> =
+            copies.into_iter().filter(|mail| mail.recipients[0].address == customer).collect();
+        assert_identical(&copies, &sent["message_id"]);
+        let accepted = copies.iter().filter(|mail| mail.fate == Fate::Accepted).count();
+        assert_eq!(accepted, 1, "{step:?}");
+    }
+    stage.assert_whole();
+}
+
+#[test]
+fn a_relay_that_says_later_is_asked_again_with_the_same_bytes() {
+    let stage = Stage::open(|site| site);
+    is_sent_again(&stage, &STEPS, &Fault::Reply("451 4.3.0 later"));
+}
+
+#[test]
+fn a_relay_that_takes_its_leave_is_asked_again() {
+    let stage = Stage::open(|site| site);
+    is_sent_again(&stage, &STEPS, &Fault::Reply("421 4.3.2 shutting down"));
+}
+
+#[test]
+fn a_dropped_connection_is_opened_again() {
+    let stage = Stage::open(|site| site);
+    is_sent_again(&stage, &STEPS, &Fault::Drop);
+}
+
+#[test]
+fn a_silent_relay_is_left_and_asked_again() {
+    let stage = Stage::open(|site| site.set("smtp.timeout", "2s"));
+    is_sent_again(&stage, &STEPS, &Fault::Silent);
+}
+
+#[test]
+fn a_no_to_ourselves_says_nothing_of_the_mail() {
+    let stage = Stage::open(|site| site);
+    is_sent_again(&stage, &[Step::Connect, Step::Ehlo], &Fault::Reply("554 5.3.2 not today"));
+}
+
+#[test]
+fn a_no_to_the_mail_is_final() {
+    let stage = Stage::open(|site| site);
+    for (step, fault) in [
+        (Step::Rcpt, "550 5.1.1 no such user"),
+        (Step::Data, "554 5.7.1 no data from you"),
+        (Step::Dot, "550 5.7.1 rejected by content"),
+    ] {
+        let customer = format!("{step:?}@cliente.example").to_lowercase();
+        stage.smtp.fault(step, 1, Fault::Reply(fault));
+        stage.receive(&customer, "Servidor caído");
+        let refused = stage.in_state(&customer, "refused");
+        assert_eq!(refused["attempts"], 1);
+        assert_eq!(refused["last_error"], fault);
+        assert_eq!(refused["next_attempt"], Value::Null);
+        assert_eq!(stage.smtp.mails_to(&customer).len(), 0);
+    }
+    assert_eq!(stage.count("SELECT count(*) FROM event WHERE kind = 'refused' AND ticket IS NOT NULL"), 3);
+    // the next one goes out all the same, and nothing of the refused ones is tried again
+    stage.receive("luis@cliente.example", "Servidor caído");
+    stage.in_state("luis@cliente.example", "sent");
+    assert_eq!(stage.smtp.commands().iter().filter(|line| line.starts_with("RCPT")).count(), 4);
+    stage.assert_whole();
+}
+
+#[test]
+fn a_relay_that_refuses_the_null_sender_is_asked_once_more_with_from() {
+    let stage = Stage::open(|site| site);
+    stage.smtp.fault(Step::Mail, 1, Fault::Reply("501 5.1.7 <> is nobody"));
+    stage.receive("ana@cliente.example", "Servidor caído");
+    let sent = stage.in_state("ana@cliente.example", "sent");
+    assert_eq!(sent["attempts"], 1, "one attempt, two envelopes");
+    let [mail] = &stage.smtp.mails()[..] else { panic!("one mail") };
+    assert_eq!(mail.sender, ADDRESS);
+    assert_eq!(mail.recipients[0].parameters, ["NOTIFY=FAILURE"]);
+    assert_identical(std::slice::from_ref(mail), &sent["message_id"]);
+    assert_eq!(stage.count("SELECT count(*) FROM alert WHERE kind = 'null_sender_refused' AND ended IS NULL"), 1);
+
+    // who refuses From as well has refused the mail
+    for nth in [1, 2] {
+        stage.smtp.fault(Step::Mail, nth, Fault::Reply("550 5.7.1 nobody of yours"));
+    }
+    stage.receive("luis@cliente.example", "Servidor caído");
+    assert_eq!(stage.in_state("luis@cliente.example", "refused")["attempts"], 1);
+    let senders = stage.smtp.commands().into_iter().filter(|line| line.starts_with("MAIL"));
+    let senders: Vec<_> = senders.map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect();
+    let from = format!("FROM:<{ADDRESS}>");
+    assert_eq!(senders, ["FROM:<>", &from, "FROM:<>", &from]);
+}
+
+#[test]
+fn a_dead_relay_delays_no_ingestion() {
+    let stage = Stage::open(|site| site); // and its time-outs are minutes
+    for (round, step) in STEPS.into_iter().enumerate() {
+        stage.smtp.fault_always(step, Fault::Silent);
+        let connections = stage.smtp.connections();
+        for number in 0..3 {
+            stage.receive(&format!("ana{number}@cliente{round}.example"), "Servidor caído");
+        }
+        eventually("the relay is called", || (stage.smtp.connections() > connections).then_some(()));
+        stage.site.wait_for_tickets(3 * (round + 1));
+        stage.imap.wait_for_mails(USER, "INBOX", 0);
+        stage.smtp.no_faults();
+        stage.smtp.drop_connections();
+        stage.site.wait_until_sent();
+    }
+    assert_eq!(stage.site.outbox().len(), 3 * STEPS.len());
+    stage.assert_whole();
+}
+
+#[test]
+fn an_acknowledgement_says_on_the_wire_what_it_is() {
+    let stage = Stage::open(|site| site.set("smtp.reply_to", "soporte+{token}@mihost.example"));
+    let mut raw = b"Reply-To: <evil@elsewhere.example>\r\nReferences: <older@mua.example>\r\n".to_vec();
+    raw.extend(mail("\"Ana María\" <ana@cliente.example>", "Servidor caído"));
+    stage.imap.deliver(USER, "INBOX", &raw, Timestamp::now());
+    let sent = stage.in_state("ana@cliente.example", "sent");
+    let [mail] = &stage.smtp.mails()[..] else { panic!("one mail to one address (I6)") };
+    let header = |name| mail.header(name).unwrap_or_else(|| panic!("no {name}"));
+
+    assert_eq!(mail.sender, "");
+    assert!(mail.sender_parameters.contains(&"RET=HDRS".to_owned()));
+    assert_eq!(mail.recipients.len(), 1);
+    assert_eq!(mail.recipients[0].address, "ana@cliente.example");
+    assert_eq!(mail.recipients[0].parameters, ["NOTIFY=NEVER"]);
+
+    assert_eq!(header("Auto-Submitted"), "auto-replied");
+    assert_eq!(header("X-Auto-Response-Suppress"), "OOF, AutoReply, RN, NRN");
+    assert_eq!(header("Precedence"), "bulk");
+    assert_eq!(header("Subject"), "=?utf-8?b?UmU6IFNlcnZpZG9yIGNhw61kbw==?=");
+    assert_eq!(header("To").trim_matches(['<', '>']), "ana@cliente.example");
+    assert!(header("From").contains(ADDRESS));
+    let original = acuse::mail::parse(&raw).message_id.unwrap();
+    assert_eq!(header("In-Reply-To"), format!("<{original}>"));
+    assert_eq!(header("References"), format!("<older@mua.example> <{original}>"));
+    for copy in ["Cc", "Bcc", "Return-Path", "Disposition-Notification-To", "Return-Receipt-To"] {
+        assert_eq!(mail.header(copy), None);
+    }
+
+    let keys = read_keys(&stage.site.state_dir()).unwrap();
+    let ticket = keys.verify(Purpose::Loop, &header("X-Acuse-Loop")).expect("our own signature").ticket;
+    assert_eq!(sent["ticket"], format!("ACU-{ticket}"));
+    let id = mail.message_id().unwrap();
+    let (local, domain) = id.split_once('@').unwrap();
+    assert_eq!((keys.verify(Purpose::MessageId, local).unwrap().ticket, domain), (ticket, "mihost.example"));
+    let reply_to = Address::parse(header("Reply-To").rsplit_once('<').map_or(&*header("Reply-To"), |(_, to)| to).trim_end_matches('>')).unwrap();
+    let tag = reply_to.without_tag().1.expect("a tag").to_owned();
+    assert_eq!(keys.verify(Purpose::ReplyAddress, &tag).unwrap().ticket, ticket);
+    stage.assert_whole();
+}
+
+#[test]
+fn a_tagged_envelope_asks_for_failures_and_ties_them_to_their_row() {
+    let stage = Stage::open(|site| site.set("smtp.envelope_from", "rebotes+{token}@mihost.example"));
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.in_state("ana@cliente.example", "sent");
+    let mail = &stage.smtp.mails()[0];
+    let tag = mail.sender.strip_prefix("rebotes+").and_then(|rest| rest.strip_suffix("@mihost.example"));
+    let keys = read_keys(&stage.site.state_dir()).unwrap();
+    assert_eq!(keys.verify(Purpose::Envelope, tag.unwrap()).unwrap().ticket, 1);
+    assert_eq!(mail.recipients[0].parameters, ["NOTIFY=FAILURE"]);
+}
+
+#[test]
+fn from_as_the_envelope_asks_for_failures_and_a_relay_without_dsn_is_asked_for_nothing() {
+    let from = |site: SiteBuilder| site.set("smtp.envelope_from", "from");
+    let stage = Stage::open(from);
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.in_state("ana@cliente.example", "sent");
+    let mail = &stage.smtp.mails()[0];
+    assert_eq!(mail.sender, ADDRESS);
+    assert_eq!(mail.recipients[0].parameters, ["NOTIFY=FAILURE"]);
+
+    let plain = smtp_peer::Options { extensions: vec!["8BITMIME"], login: None };
+    let stage = Stage::with_relay(plain, |site| site);
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.in_state("ana@cliente.example", "sent");
+    let mail = &stage.smtp.mails()[0];
+    assert_eq!(mail.sender, "");
+    assert!(mail.recipients[0].parameters.is_empty());
+    assert!(!mail.sender_parameters.iter().any(|word| word.starts_with("RET")));
+}
+
+/// The text of a mail's plain part.
+fn text(mail: &Mail) -> String {
+    acuse::mail::parse(&mail.raw).text
+}
+
+/// The running promise's hour has come.
+const PROMISE_PASSES: &str = "UPDATE promise SET due_by = 1000 WHERE ended IS NULL";
+
+#[test]
+fn a_promise_that_passes_before_the_first_offer_is_told_late() {
+    let stage = Stage::open(|site| site);
+    stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
+    stage.receive("ana@cliente.example", "Servidor caído");
+    let waiting = stage.deferred("ana@cliente.example");
+    assert_eq!(waiting["kind"], "ack");
+    let on_time: Vec<u8> = stage.database().query_row("SELECT bytes FROM outbox", [], |row| row.get(0)).unwrap();
+    stage.database().execute(PROMISE_PASSES, []).unwrap();
+    stage.smtp.no_faults();
+
+    let sent = stage.in_state("ana@cliente.example", "sent");
+    assert_eq!(sent["kind"], "late");
+    assert_eq!(sent["message_id"], waiting["message_id"], "another text, the same mail");
+    let [mail] = &stage.smtp.mails()[..] else { panic!("one mail") };
+    assert_identical(std::slice::from_ref(mail), &sent["message_id"]);
+    assert_ne!(mail.raw, on_time);
+    assert!(text(mail).contains("ACU-1"));
+}
+
+#[test]
+fn bytes_that_were_offered_once_are_frozen() {
+    let stage = Stage::open(|site| site);
+    stage.smtp.fault_always(Step::Dot, Fault::Reply("451 4.2.0 later"));
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.deferred("ana@cliente.example");
+    stage.database().execute(PROMISE_PASSES, []).unwrap();
+    stage.smtp.no_faults();
+    let sent = stage.in_state("ana@cliente.example", "sent");
+    assert_eq!(sent["kind"], "ack");
+    let mails = stage.smtp.mails();
+    assert!(mails.len() >= 2);
+    assert_identical(&mails, &sent["message_id"]);
+}
+
+#[test]
+fn what_arrived_too_long_ago_is_late_or_silent() {
+    let stage = Stage::open(|site| site.set("ack.max_age", "6h"));
+    let ago = |hours| Timestamp::now() - SignedDuration::from_hours(hours);
+    stage.receive_at("old@cliente.example", "Servidor caído", ago(7));
+    stage.receive_at("late@cliente.example", "Servidor caído", ago(5)); // level 1, high impact: one hour
+    let sent = stage.in_state("late@cliente.example", "sent");
+    assert_eq!(sent["kind"], "late");
+    stage.site.wait_for_tickets(2);
+    assert_eq!(stage.site.outbox().len(), 1);
+    let why = "SELECT count(*) FROM event JOIN ticket ON ticket.id = event.ticket
+               WHERE requester = 'old@cliente.example' AND kind = 'silent' AND detail ->> 'because' = 'too_old'";
+    assert_eq!(stage.count(why), 1);
+    stage.assert_whole();
+}
+
+#[test]
+fn an_acknowledgement_expires_with_an_event_and_an_alert() {
+    let mut stage = Stage::open(|site| site);
+    stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.deferred("ana@cliente.example");
+    let span = "SELECT outbox.expires - message.received FROM outbox JOIN message ON message.id = outbox.message";
+    assert_eq!(stage.count(span), 6 * 60 * 60 * 1000, "[ack] max_age");
+    stage.database().execute("UPDATE outbox SET expires = 1000", []).unwrap();
+    stage.in_state("ana@cliente.example", "expired");
+    assert_eq!(stage.count("SELECT count(*) FROM event WHERE kind = 'expired' AND ticket = 1"), 1);
+    assert_eq!(stage.count("SELECT count(*) FROM alert WHERE kind = 'ack_expired' AND ended IS NULL"), 1);
+    stage.smtp.no_faults();
+    stage.receive("luis@cliente.example", "Servidor caído");
+    stage.in_state("luis@cliente.example", "sent");
+    assert!(stage.site.stop().success());
+    assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0);
+}
+
+#[test]
+fn beyond_a_cap_tickets_go_on_without_acknowledgements() {
+    let stage = Stage::open(|site| site.set("limits.per_address_hour", 2).set("limits.per_domain_hour", 4));
+    for number in 0..3 {
+        stage.receive("ana@cliente.example", &format!("Servidor {number} caído"));
+        stage.site.wait_for_tickets(number + 1);
+    }
+    for number in 0..3 {
+        stage.receive(&format!("luis{number}@cliente.example"), "Servidor caído");
+        stage.site.wait_for_tickets(number + 4);
+    }
+    stage.receive("eva@otra.example", "Servidor caído");
+    stage.in_state("eva@otra.example", "sent");
+    stage.site.wait_until_sent();
+    assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 2);
+    assert_eq!(stage.smtp.mails().len(), 5);
+    let withheld = |why: &str| {
+        stage.count(&format!("SELECT count(*) FROM event WHERE kind = 'silent' AND detail ->> 'because' = '{why}'"))
+    };
+    assert_eq!((withheld("cap_address_hour"), withheld("cap_domain_hour")), (1, 1));
+    stage.assert_whole();
+}
+
+#[test]
+fn the_pace_of_all_delays_and_loses_nothing() {
+    let mut stage = Stage::open(|site| site.set("limits.per_hour", 1));
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.in_state("ana@cliente.example", "sent");
+    stage.receive("luis@cliente.example", "Servidor caído");
+    stage.site.wait_for_tickets(2);
+    assert!(stage.site.stop().success());
+    let row = stage.in_state("luis@cliente.example", "due");
+    assert_eq!(row["attempts"], 0);
+    assert_eq!(stage.smtp.mails().len(), 1);
+    stage.assert_whole();
+}
