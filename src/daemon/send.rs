@@ -94,7 +94,10 @@ async fn offer(relay: &mut Relay, shared: &Shared, due: &Due) -> Outcome {
     let outcome = relay.send(&mail).await;
     match outcome {
         Outcome::Refused { step: Step::MailFrom, reply } if due.sender.is_none() => {
-            tracing::warn!(reply, "the relay refuses MAIL FROM:<>; trying with From. Set envelope_from = \"from\"");
+            tracing::warn!(
+                reply,
+                "the relay refuses MAIL FROM:<>; trying with From. Set envelope_from = \"from\""
+            );
             let relay_name = shared.config.smtp.host.clone();
             let alert = move |tx: &Tx<'_>| tx.alert(clock::now(), "null_sender_refused", &relay_name, &reply);
             match shared.writer.call(|store| store.transaction(alert)).await {
