@@ -8,8 +8,10 @@
 #![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is absent is null")]
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::iter;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -41,6 +43,13 @@ const MORNING: [&str; 12] = [
     "html-only-es.eml",
     "newsletter-es.eml",
     "monitor-alert-en.eml",
+];
+
+/// The customers whose plan is not the one that every service includes: address or domain, plan, name.
+const CUSTOMERS: [(&str, &str, &str); 3] = [
+    ("maria.perez@laespiga.example", "n2", "María Pérez"),
+    ("eltornillo.example", "n2", "Ferretería El Tornillo"),
+    ("clinicasonrisa.example", "n3", "Clínica Sonrisa"),
 ];
 
 /// Mails that answer an acknowledgement, and the address it had gone to.
@@ -81,6 +90,9 @@ fn demo(stay: bool) -> anyhow::Result<ExitCode> {
         .set("auth.authserv_id", "mx.mihost.example")
         .program(std::env::current_exe().context("this program's own path")?, &[AS_ACUSE])
         .init();
+    for (key, plan, name) in CUSTOMERS {
+        site.text(&["customers", "set", key, "--plan", plan, "--name", name]);
+    }
     site.run();
     imap.wait_for_idle(USER, "INBOX"); // the first pass is over: what comes now is answered
 
@@ -88,11 +100,11 @@ fn demo(stay: bool) -> anyhow::Result<ExitCode> {
     for name in MORNING {
         delivered.push(deliver(&imap, name, fixture(name)));
     }
-    settle(&site, delivered.len())?;
+    settle(&site, &imap, delivered.len())?;
     for (name, address) in ANSWERS {
         delivered.push(deliver(&imap, name, answer(&site, &smtp, name, address)));
     }
-    settle(&site, delivered.len())?;
+    settle(&site, &imap, delivered.len())?;
 
     println!("{} mails came in. What `acuse tickets list` shows of them:\n", delivered.len());
     println!("{}", site.text(&["tickets", "list"]));
@@ -115,11 +127,15 @@ struct Delivered {
 
 fn deliver(imap: &ImapPeer, name: &'static str, raw: Vec<u8>) -> Delivered {
     imap.deliver(USER, "INBOX", &raw, Timestamp::now());
-    let field = |field| header(&raw, field).unwrap_or_default();
-    let bare = |text: String| text.trim_matches(['<', '>']).to_owned();
+    let field = |name| header(&raw, name).unwrap_or_default();
     let from = field("From");
-    let address = from.rsplit_once('<').map_or(from.clone(), |(_, address)| bare(address.to_owned()));
-    Delivered { name, message_id: bare(field("Message-ID")), from: address }
+    let address = from.rsplit_once('<').map_or(from.as_str(), |(_, address)| address);
+    Delivered { name, message_id: bare(&field("Message-ID")).to_owned(), from: bare(address).to_owned() }
+}
+
+/// Without angle brackets.
+fn bare(text: &str) -> &str {
+    text.trim_matches(['<', '>'])
 }
 
 /// What the host's mail transport does with mail to the support address: into the mailbox with it.
@@ -142,15 +158,13 @@ fn answer(site: &Site, smtp: &SmtpPeer, name: &str, address: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Waits until every mail has its outcome and every acknowledgement is out.
-fn settle(site: &Site, mails: usize) -> anyhow::Result<()> {
-    let settled = within(PATIENCE, || {
-        let check = site.json(&["db", "check"]);
-        (check["listed"] == mails && check["pending"] == 0).then_some(())
-    });
-    settled
-        .with_context(|| format!("mails without an outcome after {PATIENCE:?}; the log:\n{}", site.log()))?;
+/// Waits until every mail has its outcome and has left INBOX, and every acknowledgement is out.
+fn settle(site: &Site, imap: &ImapPeer, mails: usize) -> anyhow::Result<()> {
+    let left = within(PATIENCE, || imap.messages(USER, "INBOX").is_empty().then_some(()));
+    left.with_context(|| format!("mails are left after {PATIENCE:?}; the log:\n{}", site.log()))?;
     site.wait_until_sent();
+    let check = site.assert_conserved();
+    anyhow::ensure!(check["listed"] == mails, "{mails} mails came in, the database says: {check}");
     Ok(())
 }
 
@@ -180,8 +194,14 @@ fn inspect(site: &Site, mail: &Mail) -> anyhow::Result<Value> {
 /// Every mail that nobody was sent an acknowledgement for, and the reason that was stored with it.
 fn show_silent(site: &Site, smtp: &SmtpPeer, delivered: &[Delivered]) -> anyhow::Result<()> {
     let answered: Vec<_> = smtp.mails().iter().filter_map(|mail| mail.header("In-Reply-To")).collect();
+    let is_silent = |mail: &&Delivered| !answered.iter().any(|id| bare(id) == mail.message_id);
+    let silent: Vec<_> = delivered.iter().filter(is_silent).collect();
     let mut fates = BTreeMap::new();
     for ticket in site.tickets() {
+        let alone = ticket["messages"] == 1;
+        if alone && !silent.iter().any(|mail| ticket["requester"] == mail.from.as_str()) {
+            continue; // its only mail was answered
+        }
         let number = ticket["number"].as_str().context("a ticket's number")?;
         let shown = site.json(&["tickets", "show", number]);
         for message in shown["messages"].as_array().into_iter().flatten() {
@@ -191,10 +211,7 @@ fn show_silent(site: &Site, smtp: &SmtpPeer, delivered: &[Delivered]) -> anyhow:
     }
     let quarantined = site.json(&["quarantine", "list"]);
     println!("Sent no acknowledgement, and why:\n");
-    for mail in delivered {
-        if answered.iter().any(|id| id.trim_matches(['<', '>']) == mail.message_id) {
-            continue;
-        }
+    for mail in silent {
         let in_quarantine = || {
             let is_it = |row: &&Value| row["from"].as_str().is_some_and(|from| from.contains(&mail.from));
             let row = quarantined.as_array()?.iter().find(is_it)?;
@@ -251,6 +268,6 @@ fn acuse(args: &[String]) -> ExitCode {
     // A demo that is killed must not leave its daemon behind; prctl(2), PR_SET_PDEATHSIG.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
-    let _ = args; // acuse::cli takes them from here
-    ExitCode::from(70)
+    let arguments = iter::once("acuse").chain(args.iter().skip(1).map(String::as_str));
+    acuse::cli::main(arguments.map(OsString::from))
 }

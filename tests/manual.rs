@@ -1,4 +1,5 @@
 //! The shipped rules claim the whole of the support manual: every example of its three kinds of case.
+#![expect(clippy::expect_used, reason = "a test may panic")]
 
 use std::sync::Arc;
 
@@ -71,7 +72,8 @@ fn nothing_of_the_manuals_examples_is_left_over() {
             assert_eq!(rest.matches(text).count(), 1, "{impact}: \u{ab}{text}\u{bb} is there once");
             rest = rest.replace(text, "");
         }
-        let words = rest.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty() && *word != "o");
+        let words =
+            rest.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty() && *word != "o");
         assert_eq!(words.collect::<Vec<_>>(), Vec::<&str>::new(), "{impact}: words that no case claims");
     }
 }
@@ -102,13 +104,18 @@ fn every_case_has_a_rule() {
 
 #[test]
 fn every_example_line_of_the_shipped_rules_holds() {
-    let failures: Vec<Problem> = shipped().run_examples().into_iter().map(|failure| failure.problem).collect();
+    let failures: Vec<Problem> =
+        shipped().run_examples().into_iter().map(|failure| failure.problem).collect();
     assert!(failures.is_empty(), "{}", listed(&failures));
 }
 
 #[test]
 fn every_rule_shows_itself_twice() {
-    let shown = [include_str!("../rules/high.toml"), include_str!("../rules/medium.toml"), include_str!("../rules/low.toml")];
+    let shown = [
+        include_str!("../rules/high.toml"),
+        include_str!("../rules/medium.toml"),
+        include_str!("../rules/low.toml"),
+    ];
     for file in shown {
         let file: toml::Table = file.parse().expect("the shipped rules are TOML");
         for rule in file["rule"].as_array().expect("[[rule]]") {

@@ -72,6 +72,7 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     let state_dir = config.state_dir.clone();
     let _lock = StateLock::take(&state_dir)?;
     let mut database = store::open(&state_dir)?;
+    store::verify(&state_dir)?;
     if config.site.keys.is_empty() {
         return Err(DaemonError::NoKey(state_dir.display().to_string()));
     }

@@ -367,8 +367,7 @@ impl Tx<'_> {
         let Some(((ticket, message_id, decision), (packed, size, received), (name, known))) = found else {
             return Ok(());
         };
-        let decision: Decision = serde_json::from_str(&decision)
-            .map_err(|error| StoreError::Unreadable { what: "message.decision", why: error.to_string() })?;
+        let decision = super::tickets::decision(&decision)?;
         let raw = unpack(&packed, size)?;
         let message = crate::mail::parse(&raw);
         let claim =

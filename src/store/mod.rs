@@ -18,7 +18,7 @@ pub use account::Account;
 pub use apply::{Fresh, Incoming, Setting};
 pub use claim::{ArrivalId, Folder, FolderId, Intake, NewArrival, Pending, Unsettled};
 pub use customers::{CustomerRow, KeyKind};
-pub use open::{DATABASE, OpenError, create, open};
+pub use open::{DATABASE, OpenError, create, open, verify};
 pub use outbox::{Delivery, Due, OutboxRow, OutboxState};
 pub use quarantine::QuarantineRow;
 pub use tickets::{EventRow, MessageRow, PromiseRow, TicketFilter, TicketPage, TicketRow};

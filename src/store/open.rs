@@ -139,14 +139,22 @@ pub fn open(dir: &Path) -> Result<Store, OpenError> {
     if found > known {
         return Err(OpenError::Newer { path: name, found, known });
     }
+    migrate(&mut connection)?;
+    Ok(Store { connection })
+}
+
+/// Reads every page of the database in `dir` and looks whether they agree: what a daemon does before it starts.
+///
+/// It uses a connection of its own: FTS5 keeps what it saw in a check, and takes it for corruption in a later one
+/// on the same connection when somebody else wrote in between.
+pub fn verify(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(DATABASE);
+    let name = path.display().to_string();
+    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| damage(&name, error.into()))?;
-    if verdict != "ok" {
-        return Err(OpenError::Corrupt { path: name, why: verdict });
-    }
-    migrate(&mut connection)?;
-    Ok(Store { connection })
+    if verdict == "ok" { Ok(()) } else { Err(OpenError::Corrupt { path: name, why: verdict }) }
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {

@@ -233,6 +233,14 @@ impl Tx<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// The content hashes of the mails that were answered.
+    pub fn acknowledged_contents(&self) -> Result<Vec<[u8; 32]>> {
+        let mut rows = self.connection.prepare(
+            "SELECT DISTINCT content_hash FROM outbox JOIN message ON message.id = outbox.message ORDER BY 1",
+        )?;
+        Ok(rows.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The bytes of the acknowledgements of a ticket, oldest first.
     pub fn acks_of(&self, ticket: i64) -> Result<Vec<(OutboxRow, Vec<u8>)>> {
         let rows = self.outbox()?.into_iter().rev().filter(|row| row.ticket == ticket);

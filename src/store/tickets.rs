@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::apply::unpack;
 use super::{Result, Tx, at, ms, word};
+use crate::mail::ContentHash;
 use crate::ticket::{TicketNumber, TicketState};
 use crate::triage::Decision;
 
@@ -259,6 +260,13 @@ impl Tx<'_> {
         Ok(Some((decision, unpack(&packed, size)?)))
     }
 
+    /// The decision on a stored content.
+    pub fn decision_on(&self, content: &ContentHash) -> Result<Option<Decision>> {
+        let mut query = self.connection.prepare_cached("SELECT decision FROM message WHERE content_hash = ?1")?;
+        let found: Option<String> = query.query_row([&content.0[..]], |row| row.get(0)).optional()?;
+        found.map(|text| decision(&text)).transpose()
+    }
+
     /// Closes what was answered before `before` and stayed silent since. Says how many.
     pub fn close_answered(&self, before: Timestamp, now: Timestamp) -> Result<usize> {
         let mut close = self.connection.prepare_cached(
@@ -281,6 +289,12 @@ const NO_WINDOW: crate::plan::Window = crate::plan::Window {
     strict: false,
     clock: crate::plan::Clock::Always,
 };
+
+/// Reads a stored decision.
+pub(super) fn decision(text: &str) -> Result<Decision> {
+    serde_json::from_str(text)
+        .map_err(|error| super::StoreError::Unreadable { what: "message.decision", why: error.to_string() })
+}
 
 fn ticket(row: &Row<'_>) -> Result<TicketRow> {
     Ok(TicketRow {

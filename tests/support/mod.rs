@@ -26,6 +26,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use acuse::ADDRESS;
+
 pub mod acuse;
 pub mod client;
 pub mod dovecot;
@@ -61,6 +63,22 @@ pub fn within<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Op
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mail").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A mail of the `n`th customer, who reports an outage.
+pub fn outage(n: usize) -> Vec<u8> {
+    format!(
+        "From: Cliente {n} <{customer}>\r\nTo: {ADDRESS}\r\nSubject: La =?UTF-8?Q?p=C3=A1gina?= no carga\r\n\
+         Message-ID: <{n}@cliente{n}.example>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+         Desde hace {n} minutos mi página no carga.\r\n",
+        customer = customer(n)
+    )
+    .into_bytes()
+}
+
+/// The `n`th customer's address.
+pub fn customer(n: usize) -> String {
+    format!("c{n}@cliente{n}.example")
 }
 
 /// The unfolded value of a mail's first header field of that name.
