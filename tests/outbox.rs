@@ -12,15 +12,20 @@
 use acuse::config::read_keys;
 use acuse::token::Purpose;
 use jiff::{SignedDuration, Timestamp};
-use support::acuse::{ADDRESS, SiteBuilder, USER};
+use support::acuse::{ADDRESS, PASSWORD, SiteBuilder, USER};
 use support::eventually;
 use support::smtp_peer::{self, Fate, Fault, Mail, Step};
 use support::stage::{Stage, mail};
 
 mod support;
 
-/// The steps of a delivery without a login, in their order.
-const STEPS: [Step; 6] = [Step::Connect, Step::Ehlo, Step::Mail, Step::Rcpt, Step::Data, Step::Dot];
+/// A stage whose relay asks for a login.
+fn with_login(set: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Stage {
+    let options = smtp_peer::Options { login: Some((USER, PASSWORD)), ..smtp_peer::Options::default() };
+    Stage::with_relay(options, |site| {
+        set(site.set("smtp.user", USER).set("smtp.password_file", "imap.password"))
+    })
+}
 
 /// At each step in turn, the relay fails until the row is seen to wait; then it works again and takes it.
 fn is_sent_again(stage: &Stage, steps: &[Step], fault: &Fault) {
@@ -48,32 +53,32 @@ fn is_sent_again(stage: &Stage, steps: &[Step], fault: &Fault) {
 
 #[test]
 fn a_relay_that_says_later_is_asked_again_with_the_same_bytes() {
-    let stage = Stage::open(|site| site);
-    is_sent_again(&stage, &STEPS, &Fault::Reply("451 4.3.0 later"));
+    let stage = with_login(|site| site);
+    is_sent_again(&stage, &Step::BEFORE_ACCEPTANCE, &Fault::Reply("451 4.3.0 later"));
 }
 
 #[test]
 fn a_relay_that_takes_its_leave_is_asked_again() {
-    let stage = Stage::open(|site| site);
-    is_sent_again(&stage, &STEPS, &Fault::Reply("421 4.3.2 shutting down"));
+    let stage = with_login(|site| site);
+    is_sent_again(&stage, &Step::BEFORE_ACCEPTANCE, &Fault::Reply("421 4.3.2 shutting down"));
 }
 
 #[test]
 fn a_dropped_connection_is_opened_again() {
-    let stage = Stage::open(|site| site);
-    is_sent_again(&stage, &STEPS, &Fault::Drop);
+    let stage = with_login(|site| site);
+    is_sent_again(&stage, &Step::BEFORE_ACCEPTANCE, &Fault::Drop);
 }
 
 #[test]
 fn a_silent_relay_is_left_and_asked_again() {
-    let stage = Stage::open(|site| site.set("smtp.timeout", "2s"));
-    is_sent_again(&stage, &STEPS, &Fault::Silent);
+    let stage = with_login(|site| site.set("smtp.timeout", "2s"));
+    is_sent_again(&stage, &Step::BEFORE_ACCEPTANCE, &Fault::Silent);
 }
 
 #[test]
 fn a_no_to_ourselves_says_nothing_of_the_mail() {
-    let stage = Stage::open(|site| site);
-    is_sent_again(&stage, &[Step::Connect, Step::Ehlo], &Fault::Reply("554 5.3.2 not today"));
+    let stage = with_login(|site| site);
+    is_sent_again(&stage, &[Step::Connect, Step::Ehlo, Step::Auth], &Fault::Reply("554 5.3.2 not today"));
 }
 
 #[test]
@@ -130,8 +135,8 @@ fn a_relay_that_refuses_the_null_sender_is_asked_once_more_with_from() {
 
 #[test]
 fn a_dead_relay_delays_no_ingestion() {
-    let stage = Stage::open(|site| site); // and its time-outs are minutes
-    for (round, step) in STEPS.into_iter().enumerate() {
+    let stage = with_login(|site| site); // and its time-outs are minutes
+    for (round, step) in Step::BEFORE_ACCEPTANCE.into_iter().enumerate() {
         stage.smtp.fault_always(step, Fault::Silent);
         let connections = stage.smtp.connections();
         for number in 0..3 {
@@ -146,7 +151,7 @@ fn a_dead_relay_delays_no_ingestion() {
             stage.in_state(&format!("ana{number}@cliente{round}.example"), "sent");
         }
     }
-    assert_eq!(stage.site.outbox().len(), 3 * STEPS.len());
+    assert_eq!(stage.site.outbox().len(), 3 * Step::BEFORE_ACCEPTANCE.len());
     stage.assert_whole();
 }
 
@@ -337,4 +342,38 @@ fn the_pace_of_all_delays_and_loses_nothing() {
     assert_eq!(stage.in_state("luis@cliente.example", "due").attempts, 0);
     assert_eq!(stage.smtp.mails().len(), 1);
     stage.assert_whole();
+}
+
+#[test]
+fn one_connection_carries_what_waits() {
+    let stage = with_login(|site| site);
+    stage.smtp.fault(Step::Data, 1, Fault::Silent); // the others gather behind the first
+    stage.receive("ana0@cliente0.example", "Servidor caído");
+    stage.smtp.wait_for("DATA", 1);
+    for number in 1..20 {
+        stage.receive(&format!("ana{number}@cliente{number}.example"), "Servidor caído");
+    }
+    stage.wait_for_tickets(20);
+    stage.smtp.drop_connections();
+    let mails = stage.smtp.wait_for_mails(20);
+    assert_eq!(mails.iter().filter(|mail| mail.connection == 2).count(), 19);
+    stage.wait_for_count(20, "SELECT count(*) FROM outbox WHERE state = 'sent'");
+    stage.assert_whole();
+}
+
+#[test]
+fn a_row_that_cannot_be_told_late_is_held_and_holds_up_nobody() {
+    let stage = Stage::open(|site| site);
+    stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.deferred("ana@cliente.example");
+    stage.database().execute("UPDATE message SET decision = '{}'", []).unwrap();
+    stage.database().execute(PROMISE_PASSES, []).unwrap();
+    let held = stage.in_state("ana@cliente.example", "held");
+    assert!(held.last_error.is_some());
+    assert_eq!(stage.count("SELECT count(*) FROM alert WHERE kind = 'ack_held' AND ended IS NULL"), 1);
+    stage.smtp.no_faults();
+    stage.receive("luis@cliente.example", "Servidor caído");
+    stage.in_state("luis@cliente.example", "sent");
+    assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0, "no promise is made that has passed");
 }
