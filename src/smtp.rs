@@ -1,9 +1,10 @@
 //! Hands one mail at a time to the relay, and says what became of it.
 //!
-//! The conversation is our own (`conversation`). lettre's client reads a reply line of any length, takes a
-//! Latin-1 reply for a broken network, keeps plaintext buffered across STARTTLS, hides whether the relay
-//! offers DSN, ends a mail that ends in CRLF with an empty line, and cannot tell a connection lost before the
-//! final dot from one lost after it: the one difference that decides whether a second try may arrive twice.
+//! The words are lettre's: its commands, their parameters, its login mechanisms, its reading of replies. The
+//! conversation is our own (`conversation`), because lettre's client takes a Latin-1 reply for a broken network,
+//! keeps plaintext buffered across STARTTLS, hides whether the relay offers DSN, ends a mail that ends in CRLF with
+//! an empty line, has no time-out after connecting, and cannot tell a connection lost before the final dot from one
+//! lost after it: the one difference that decides whether a second try may arrive twice.
 
 use std::time::Duration;
 
@@ -11,15 +12,21 @@ mod conversation;
 #[cfg(test)]
 mod tests;
 
+use lettre::Address;
+use lettre::address::AddressError;
+use lettre::transport::smtp::extension::ClientId;
+
 use crate::config::Server;
 use crate::imap::tls::Trust;
 
 use conversation::{Conversation, Failure};
 
+const UNSPEAKABLE: &str = "acuse: the address cannot be said in SMTP";
+
 /// The relay of `[smtp]`, with the connection that is open, if one is.
 pub struct Relay {
     server: Server,
-    hello: String,
+    hello: ClientId,
     trust: Trust,
     timeouts: Timeouts,
     open: Option<Conversation>,
@@ -120,7 +127,7 @@ impl Relay {
     pub fn new(server: &Server, hello: &str, timeouts: Timeouts) -> Self {
         Self {
             server: server.clone(),
-            hello: hello.to_owned(),
+            hello: ClientId::Domain(hello.to_owned()),
             trust: Trust::default(),
             timeouts,
             open: None,
@@ -129,17 +136,17 @@ impl Relay {
 
     /// Sends one mail, over the open connection where it still serves. A future that is dropped closes it.
     pub async fn send(&mut self, mail: &Outgoing<'_>) -> Outcome {
-        if let Some(outcome) = unspeakable(mail) {
-            return outcome;
-        }
+        let unspeakable = |step| Outcome::Refused { reply: UNSPEAKABLE.to_owned(), step };
+        let Ok(from) = mail.from.map(speakable).transpose() else { return unspeakable(Step::MailFrom) };
+        let Ok(to) = speakable(mail.to) else { return unspeakable(Step::RcptTo) };
         let mut conversation = match self.conversation().await {
             Ok(conversation) => conversation,
             Err(failure) => return failure.into_server_trouble(),
         };
-        match conversation.deliver(mail).await {
+        match conversation.deliver(mail, from, to).await {
             Ok(reply) => {
                 self.open = Some(conversation);
-                Outcome::Sent { reply: reply.words() }
+                Outcome::Sent { reply }
             }
             Err(failure) => {
                 if failure.leaves_connection_usable() {
@@ -177,19 +184,13 @@ impl Relay {
     }
 }
 
-/// An address that would be read as something else inside a command never reaches one.
-fn unspeakable(mail: &Outgoing<'_>) -> Option<Outcome> {
-    let is_speakable = |address: &str| {
-        let (local, domain) = address.rsplit_once('@').unwrap_or_default();
-        let breaks_out = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>');
-        !local.is_empty() && !domain.is_empty() && !address.contains(breaks_out)
-    };
-    let step = if mail.from.is_some_and(|from| !is_speakable(from)) {
-        Step::MailFrom
-    } else if !is_speakable(mail.to) {
-        Step::RcptTo
-    } else {
-        return None;
-    };
-    Some(Outcome::Refused { reply: "acuse: the address cannot be said in SMTP".to_owned(), step })
+/// An address that would be read as something else inside a command never reaches one. No more is asked: lettre's own
+/// check refuses addresses that exist, such as `a..b@cliente.example`.
+fn speakable(address: &str) -> Result<Address, AddressError> {
+    let breaks_out = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>');
+    match address.rsplit_once('@').ok_or(AddressError::MissingParts)? {
+        ("", _) | (_, "") => Err(AddressError::MissingParts),
+        _ if address.contains(breaks_out) => Err(AddressError::InvalidInput),
+        (local, domain) => Ok(Address::new_dangerous(local, domain)),
+    }
 }

@@ -112,10 +112,16 @@ fn the_corpus_is_drained_from_a_real_server_and_only_people_are_acknowledged() {
         .filter(|row| row.must_not_ack == Some(true) && !row.is_forward && acked.contains(&row.hash))
         .map(|row| row.path.as_str())
         .collect();
-    let people: Vec<&&Row> = first.iter().filter(|row| row.must_not_ack == Some(false) && !row.is_spam).collect();
+    let people: Vec<&&Row> =
+        first.iter().filter(|row| row.must_not_ack == Some(false) && !row.is_spam).collect();
     let withheld: Vec<&str> =
         people.iter().filter(|row| !acked.contains(&row.hash)).map(|row| row.path.as_str()).collect();
-    println!("{} mails, {} contents, {tickets} tickets, {} acknowledged", rows.len(), first.len(), acked.len());
+    println!(
+        "{} mails, {} contents, {tickets} tickets, {} acknowledged",
+        rows.len(),
+        first.len(),
+        acked.len()
+    );
     println!("outcomes {:?}", account.by_outcome);
     println!("people's mails {}, acknowledged {}", people.len(), people.len() - withheld.len());
     println!("acknowledged though must_not_ack: {wrongly:#?}");
@@ -140,11 +146,16 @@ fn the_corpus_is_drained_from_a_real_server_and_only_people_are_acknowledged() {
 }
 
 /// Why people's mails got no acknowledgement.
-fn by_reason(store: &Store, people: &[&&Row], acked: &BTreeSet<ContentHash>) -> BTreeMap<String, Vec<String>> {
+fn by_reason(
+    store: &Store,
+    people: &[&&Row],
+    acked: &BTreeSet<ContentHash>,
+) -> BTreeMap<String, Vec<String>> {
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in people.iter().filter(|row| !acked.contains(&row.hash)) {
         let decision = store.read(|tx| tx.decision_on(&row.hash)).expect("a decision");
-        let why = decision.map(|decision| format!("{} / {}", decision.reason.as_str(), decision.ack.because.as_str()));
+        let why = decision
+            .map(|decision| format!("{} / {}", decision.reason.as_str(), decision.ack.because.as_str()));
         reasons.entry(why.unwrap_or_else(|| "not stored".to_owned())).or_default().push(row.path.clone());
     }
     reasons

@@ -390,7 +390,7 @@ impl Watch<'_> {
     /// Reads, decides and stores a batch; says what the server is to hear of.
     async fn ingest(&self, folder: &Folder, batch: Batch) -> Result<Vec<Done>, VisitError> {
         let Batch { mails, uids, stay, last_uid, _room } = batch;
-        let read = self.shared.readers.read(mails).await;
+        let read = self.shared.readers.read(mails, &self.shared.policy).await.map_err(StoreError::from)?;
         let keep = self.mailbox.after == After::Keep;
         let cursor = Cursor { folder: folder.id, last_uid: last_uid.unwrap_or(0), keep };
         let (config, policy) = (self.shared.config.clone(), self.shared.policy.clone());

@@ -28,7 +28,7 @@ pub fn compose(reply: &Reply<'_>, site: &Site, templates: &Templates) -> Compose
 
     let mut mail = String::with_capacity(8 * 1024);
     write_headers(reply, site, &subject, &mut mail);
-    mime::write_alternative(reply.message_id, &text, &html, &mut mail);
+    mail += &mime::alternative(reply.message_id, &text, &html);
     Composed { subject: subject.as_str().to_owned(), text, html, bytes: mail.into_bytes() }
 }
 

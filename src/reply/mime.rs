@@ -1,47 +1,50 @@
 //! The small fixed MIME of an acknowledgement: multipart/alternative of text and HTML, quoted-printable.
 
-/// RFC 2045 §6.7 (5): encoded lines are at most 76 characters, the soft break's `=` included.
+use lettre::message::header::{ContentTransferEncoding, ContentType, MIME_VERSION_1_0};
+use lettre::message::{MultiPart, MultiPartKind, SinglePart};
+
+/// RFC 2045 §6.7 (5): encoded lines are at most 76 characters.
 const LINE: usize = 76;
 
-/// Writes MIME-Version, Content-Type and the body. `seed` makes the boundary differ between mails; that no encoded
-/// line begins with it is given: `=_` never occurs in quoted-printable (RFC 2045 §6.7).
-pub fn write_alternative(seed: &str, text: &str, html: &str, out: &mut String) {
+/// MIME-Version, Content-Type and the body, in ASCII. `seed` makes the boundary, so that the same reply gives the same
+/// bytes (I5); that no encoded line begins with it is given: `=_` never occurs in quoted-printable (RFC 2045 §6.7).
+pub fn alternative(seed: &str, text: &str, html: &str) -> String {
     let seed: String = seed.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-    let boundary = format!("=_{seed}");
-    out.push_str("MIME-Version: 1.0\r\n");
-    out.push_str(&format!("Content-Type: multipart/alternative;\r\n boundary=\"{boundary}\"\r\n"));
-    for (subtype, content) in [("plain", text), ("html", html)] {
-        out.push_str(&format!("\r\n--{boundary}\r\nContent-Type: text/{subtype}; charset=utf-8\r\n"));
-        out.push_str("Content-Transfer-Encoding: quoted-printable\r\n\r\n");
-        write_quoted_printable(content, out);
-    }
-    out.push_str(&format!("\r\n--{boundary}--\r\n"));
+    let part = |kind, content: &str| {
+        // Else lettre takes base64 for what is not ASCII, which nobody reads in a mail's source.
+        let readable = ContentTransferEncoding::QuotedPrintable;
+        SinglePart::builder().header(kind).header(readable).body(content.to_owned())
+    };
+    let mail = MultiPart::builder()
+        .header(MIME_VERSION_1_0)
+        .kind(MultiPartKind::Alternative)
+        .boundary(format!("=_{seed}"))
+        .singlepart(part(ContentType::TEXT_PLAIN, text))
+        .singlepart(part(ContentType::TEXT_HTML, html));
+    without_traps(&String::from_utf8_lossy(&mail.formatted()))
 }
 
-/// RFC 2045 §6.7, with CRLF line ends.
-fn write_quoted_printable(content: &str, out: &mut String) {
-    for line in content.lines() {
-        let mut column = 0;
-        for (place, byte) in line.bytes().enumerate() {
-            let last = place + 1 == line.len();
-            let plain = byte != b'=' && (byte.is_ascii_graphic() || byte == b' ' && !last);
-            if column + if plain { 1 } else { 3 } > if last { LINE } else { LINE - 1 } {
-                out.push_str("=\r\n");
-                column = 0;
+/// RFC 2049 §3: neither SMTP's dot nor mbox's From stands first in a line. lettre leaves them there. A line that is
+/// full already is broken behind what is encoded, and may have another trap there.
+fn without_traps(encoded: &str) -> String {
+    let mut out = String::with_capacity(encoded.len() + 64);
+    for mut line in encoded.split_inclusive("\r\n") {
+        loop {
+            let (code, rest) = match line.split_at_checked(1) {
+                Some((".", rest)) => ("=2E", rest),
+                Some(("F", rest)) if rest.starts_with("rom ") => ("=46", rest),
+                _ => break,
+            };
+            out.push_str(code);
+            line = rest;
+            if code.len() + line.trim_end().len() <= LINE {
+                break;
             }
-            // RFC 2049 §3: neither SMTP's dot nor mbox's From stands first in a line.
-            let trap = column == 0
-                && (byte == b'.' || line.get(place..).is_some_and(|rest| rest.starts_with("From ")));
-            if plain && !trap {
-                out.push(char::from(byte));
-                column += 1;
-            } else {
-                out.push_str(&format!("={byte:02X}"));
-                column += 3;
-            }
+            out.push_str("=\r\n");
         }
-        out.push_str("\r\n");
+        out.push_str(line);
     }
+    out
 }
 
 #[cfg(test)]
@@ -51,20 +54,22 @@ mod tests {
 
     use super::*;
 
+    /// The body of the text part.
     fn encoded(content: &str) -> String {
-        let mut out = String::new();
-        write_quoted_printable(content, &mut out);
-        out
+        let mail = alternative("seed", content, "");
+        let (_, body) = mail.split_once("quoted-printable\r\n\r\n").unwrap();
+        body.split_once("\r\n--=_seed\r\n").unwrap().0.to_owned()
     }
 
     #[test]
     fn quoted_printable_is_that_of_rfc_2045() {
         assert_eq!(encoded("a = b\n"), "a =3D b\r\n");
-        assert_eq!(encoded("Número \n\nfin"), "N=C3=BAmero=20\r\n\r\nfin\r\n");
-        assert_eq!(encoded(".\n..a\nFrom here\nFrame"), "=2E\r\n=2E.a\r\n=46rom here\r\nFrame\r\n");
-        assert_eq!(encoded(&"a".repeat(76)), "a".repeat(76) + "\r\n");
-        assert_eq!(encoded(&"a".repeat(77)), format!("{}=\r\naa\r\n", "a".repeat(75)));
-        assert_eq!(encoded(&format!("{}.b", "a".repeat(75))), format!("{}=\r\n=2Eb\r\n", "a".repeat(75)));
+        assert_eq!(encoded("Número \n\nfin\n"), "N=C3=BAmero=20\r\n\r\nfin\r\n");
+        assert_eq!(encoded(".\n..a\nFrom here\nFrame\n"), "=2E\r\n=2E.a\r\n=46rom here\r\nFrame\r\n");
+        assert_eq!(encoded(&"a".repeat(76)), "a".repeat(76));
+        assert_eq!(encoded(&"a".repeat(77)), format!("{}=\r\naa", "a".repeat(75)));
+        assert_eq!(encoded(&format!("{}.b", "a".repeat(75))), format!("{}=\r\n=2Eb", "a".repeat(75)));
+        assert_eq!(encoded(&format!("..{}", "a".repeat(74))), format!("=2E=\r\n=2E=\r\n{}", "a".repeat(74)));
     }
 
     proptest! {
@@ -72,8 +77,9 @@ mod tests {
         fn any_content_reads_back_and_never_holds_the_boundary(
             text in "[\\PC\n]{0,200}", html in "[ -~\n]{0,200}", seed in "[!-~]{0,60}",
         ) {
-            let mut mail = String::from("From: a@x.example\r\n");
-            write_alternative(&seed, &text, &html, &mut mail);
+            let written = alternative(&seed, &text, &html);
+            prop_assert_eq!(&written, &alternative(&seed, &text, &html));
+            let mail = String::from("From: a@x.example\r\n") + &written;
             let read = MessageParser::new().parse(&mail).unwrap();
             prop_assert_eq!(read.parts.len(), 3);
             prop_assert!(mail.split("\r\n").all(|line| line.len() <= 76 && !line.contains(['\r', '\n'])));

@@ -1,12 +1,17 @@
 //! One SMTP connection (RFC 5321): greeting, TLS, login, mails, each step with its own patience.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lettre::Address;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS, Mechanism};
+use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter, RcptParameter};
+use lettre::transport::smtp::response::{Response, Severity};
 use secrecy::ExposeSecret;
-use secrecy::zeroize::Zeroizing;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 use tokio_util::either::Either;
@@ -26,15 +31,9 @@ const BLOCK: usize = 64 * 1024;
 pub(super) struct Conversation {
     stream: BufReader<Stream>,
     timeouts: Timeouts,
-    /// What EHLO offers, in capitals, each with its parameters.
+    /// What EHLO offers, in capitals, each with its parameters. lettre's `ServerInfo` knows neither SIZE nor DSN,
+    /// reads capitals only, and panics at a line of white space.
     offers: Vec<String>,
-}
-
-/// A complete reply.
-#[derive(Debug, Clone)]
-pub(super) struct Reply {
-    code: u16,
-    lines: Vec<String>,
 }
 
 /// Why a step did not go on.
@@ -47,8 +46,8 @@ pub(super) struct Failure {
 #[derive(Debug, thiserror::Error)]
 enum Cause {
     /// The relay says no, or something that this step does not allow for.
-    #[error("{}", .0.words())]
-    Reply(Reply),
+    #[error("{}", words(.0))]
+    Reply(Response),
     #[error(transparent)]
     Dial(#[from] DialError),
     #[error("no answer within {0:?}")]
@@ -69,17 +68,6 @@ enum Cause {
     NoSmtpUtf8,
 }
 
-impl Reply {
-    /// The code and the text, fit for a log line.
-    pub(super) fn words(&self) -> String {
-        printable(&format!("{} {}", self.code, self.lines.join(" ")))
-    }
-
-    fn is_positive(&self) -> bool {
-        (200..300).contains(&self.code)
-    }
-}
-
 impl Failure {
     /// Whatever goes wrong before MAIL FROM says nothing of the mail.
     pub(super) fn into_server_trouble(self) -> Outcome {
@@ -90,9 +78,17 @@ impl Failure {
     pub(super) fn leaves_connection_usable(&self) -> bool {
         match &self.cause {
             // A reply before the final dot leaves the relay in the middle of a mail.
-            Cause::Reply(reply) => {
-                reply.code != 421 && (400..600).contains(&reply.code) && self.step != Step::Data
-            }
+            Cause::Reply(reply) => !reply.is_positive() && !reply.has_code(421) && self.step != Step::Data,
+            Cause::NoSmtpUtf8 => true,
+            _ => false,
+        }
+    }
+
+    fn is_for_good(&self) -> bool {
+        match &self.cause {
+            // RFC 4954 §6: these ask for a login, not for another mail.
+            Cause::Reply(reply) if matches!(u16::from(reply.code()), 530 | 534 | 535 | 538) => false,
+            Cause::Reply(reply) => reply.code().severity == Severity::PermanentNegativeCompletion,
             Cause::NoSmtpUtf8 => true,
             _ => false,
         }
@@ -102,22 +98,18 @@ impl Failure {
 impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         let (step, reply) = (failure.step, failure.cause.to_string());
-        match failure.cause {
-            // RFC 4954 §6: these ask for a login, not for another mail.
-            Cause::Reply(Reply { code: 530 | 534 | 535 | 538, .. }) => {
-                Self::Deferred { reply, step, ambiguous: false }
-            }
-            Cause::Reply(Reply { code: 500..600, .. }) | Cause::NoSmtpUtf8 => Self::Refused { reply, step },
-            Cause::Reply(Reply { code: 400..500, .. }) => Self::Deferred { reply, step, ambiguous: false },
-            _ => Self::Deferred { reply, step, ambiguous: step == Step::End },
+        if failure.is_for_good() {
+            return Self::Refused { reply, step };
         }
+        let said_no = matches!(&failure.cause, Cause::Reply(reply) if !reply.is_positive());
+        Self::Deferred { reply, step, ambiguous: step == Step::End && !said_no }
     }
 }
 
 impl Conversation {
     pub(super) async fn open(
         server: &Server,
-        hello: &str,
+        hello: &ClientId,
         trust: &Trust,
         timeouts: Timeouts,
     ) -> Result<Self, Failure> {
@@ -137,7 +129,7 @@ impl Conversation {
         Ok(conversation)
     }
 
-    async fn greet(mut self, server: &Server, hello: &str, trust: &Trust) -> Result<Self, Cause> {
+    async fn greet(mut self, server: &Server, hello: &ClientId, trust: &Trust) -> Result<Self, Cause> {
         positive(self.reply(self.timeouts.command).await?)?;
         self.hello(hello).await?;
         if server.tls != Tls::StartTls {
@@ -146,7 +138,7 @@ impl Conversation {
         if self.parameters("STARTTLS").is_none() {
             return Err(Cause::NoStartTls);
         }
-        positive(self.command("STARTTLS").await?)?;
+        positive(self.command(Starttls).await?)?;
         // RFC 3207 §6: what somebody put behind the answer must not be read as said under TLS.
         if !self.stream.buffer().is_empty() {
             return Err(Cause::Injected);
@@ -160,9 +152,9 @@ impl Conversation {
         Ok(secured)
     }
 
-    async fn hello(&mut self, hello: &str) -> Result<(), Cause> {
-        let reply = positive(self.command(&format!("EHLO {hello}")).await?)?;
-        self.offers = reply.lines.into_iter().skip(1).map(|line| line.to_ascii_uppercase()).collect();
+    async fn hello(&mut self, hello: &ClientId) -> Result<(), Cause> {
+        let reply = positive(self.command(Ehlo::new(hello.clone())).await?)?;
+        self.offers = reply.message().skip(1).map(str::to_ascii_uppercase).collect();
         Ok(())
     }
 
@@ -175,82 +167,80 @@ impl Conversation {
     }
 
     async fn log_in(&mut self, login: &Login) -> Result<(), Cause> {
-        let password = login.password.expose_secret();
-        let offers =
-            |mechanism| self.parameters("AUTH").is_some_and(|all| all.split(' ').any(|one| one == mechanism));
-        let last = if offers("PLAIN") {
-            // RFC 4616
-            let secret = Zeroizing::new(format!("\0{}\0{password}", login.user));
-            Zeroizing::new(format!("AUTH PLAIN {}", *Zeroizing::new(STANDARD.encode(secret.as_bytes()))))
-        } else if offers("LOGIN") {
-            challenged(self.command("AUTH LOGIN").await?)?;
-            challenged(self.command(&STANDARD.encode(&login.user)).await?)?;
-            Zeroizing::new(STANDARD.encode(password))
-        } else {
-            return Err(Cause::NoAuth);
+        let offered = self.parameters("AUTH").unwrap_or_default();
+        let is_offered = |mechanism: &&Mechanism| offered.split(' ').any(|one| one == mechanism.to_string());
+        let mechanism = *DEFAULT_MECHANISMS.iter().find(is_offered).ok_or(Cause::NoAuth)?;
+        let credentials = Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());
+        let auth = |challenge: Option<&str>| {
+            let challenge = challenge.map(str::to_owned);
+            Auth::new(mechanism, credentials.clone(), challenge).map_err(|_| Cause::NoAuth)
         };
-        positive(self.command(&last).await?)?;
-        Ok(())
+        let mut reply = self.command(auth(None)?).await?;
+        if mechanism == Mechanism::Login {
+            // In this order, whatever the relay's words: some ask in their own language, some with an empty line.
+            for challenge in ["Username:", "Password:"] {
+                expect(334, reply)?;
+                reply = self.command(auth(Some(challenge))?).await?;
+            }
+        }
+        positive(reply).map(drop)
     }
 
     /// Forgets a mail half-said, which also shows whether anybody is there.
     pub(super) async fn reset(&mut self) -> Result<(), Failure> {
         let patience = self.timeouts.command.min(self.timeouts.connect);
-        let reset = self.say("RSET", patience).await.and_then(positive);
+        let reset = self.say(Rset, patience).await.and_then(positive);
         reset.map(drop).map_err(|cause| Failure { step: Step::Hello, cause })
     }
 
-    /// Sends one mail; the reply is the one to its final dot.
-    pub(super) async fn deliver(&mut self, mail: &Outgoing<'_>) -> Result<Reply, Failure> {
+    /// Sends one mail; the words are those of the reply to its final dot.
+    pub(super) async fn deliver(
+        &mut self,
+        mail: &Outgoing<'_>,
+        from: Option<Address>,
+        to: Address,
+    ) -> Result<String, Failure> {
         let at = |step| move |cause| Failure { step, cause };
-        self.mail_from(mail).await.map_err(at(Step::MailFrom))?;
-        self.rcpt_to(mail).await.map_err(at(Step::RcptTo))?;
+        self.mail_from(mail, from).await.map_err(at(Step::MailFrom))?;
+        self.rcpt_to(mail, to).await.map_err(at(Step::RcptTo))?;
         self.data(mail.bytes).await.map_err(at(Step::Data))?;
         // From here on the relay may have the mail, whatever comes back.
         let dot = if mail.bytes.is_empty() || mail.bytes.ends_with(b"\r\n") { ".\r\n" } else { "\r\n.\r\n" };
         let end = async {
             self.write(dot.as_bytes()).await?;
-            positive(self.reply(self.timeouts.end).await?)
+            positive(self.reply(self.timeouts.end).await?).map(|reply| words(&reply))
         };
         end.await.map_err(at(Step::End))
     }
 
-    async fn mail_from(&mut self, mail: &Outgoing<'_>) -> Result<(), Cause> {
-        let from = mail.from.unwrap_or_default();
-        let mut line = format!("MAIL FROM:<{from}>");
-        if self.parameters("SIZE").is_some() {
-            line += &format!(" SIZE={}", mail.bytes.len()); // RFC 1870
+    async fn mail_from(&mut self, mail: &Outgoing<'_>, from: Option<Address>) -> Result<(), Cause> {
+        let offers = |keyword| self.parameters(keyword).is_some();
+        let is_ascii = mail.from.is_none_or(str::is_ascii) && mail.to.is_ascii();
+        if !is_ascii && !offers("SMTPUTF8") {
+            return Err(Cause::NoSmtpUtf8);
         }
-        if !mail.bytes.is_ascii() && self.parameters("8BITMIME").is_some() {
-            line += " BODY=8BITMIME"; // RFC 6152
-        }
-        if !(from.is_ascii() && mail.to.is_ascii()) {
-            if self.parameters("SMTPUTF8").is_none() {
-                return Err(Cause::NoSmtpUtf8);
-            }
-            line += " SMTPUTF8"; // RFC 6531
-        }
-        if self.parameters("DSN").is_some() {
-            line += " RET=HDRS"; // RFC 3461 §4.3
-        }
-        positive(self.command(&line).await?).map(drop)
+        let is_8bit = !mail.bytes.is_ascii() && offers("8BITMIME");
+        let ret = MailParameter::Other { keyword: "RET".to_owned(), value: Some("HDRS".to_owned()) };
+        let parameters = [
+            offers("SIZE").then_some(MailParameter::Size(mail.bytes.len())), // RFC 1870
+            is_8bit.then_some(MailParameter::Body(MailBodyParameter::EightBitMime)), // RFC 6152
+            (!is_ascii).then_some(MailParameter::SmtpUtfEight),              // RFC 6531
+            offers("DSN").then_some(ret),                                    // RFC 3461 §4.3
+        ];
+        let command = Mail::new(from, parameters.into_iter().flatten().collect());
+        positive(self.command(command).await?).map(drop)
     }
 
-    async fn rcpt_to(&mut self, mail: &Outgoing<'_>) -> Result<(), Cause> {
-        let notify = match mail.notify {
-            _ if self.parameters("DSN").is_none() => "",
-            Notify::Never => " NOTIFY=NEVER",
-            Notify::Failure => " NOTIFY=FAILURE",
-        };
-        positive(self.command(&format!("RCPT TO:<{}>{notify}", mail.to)).await?).map(drop)
+    async fn rcpt_to(&mut self, mail: &Outgoing<'_>, to: Address) -> Result<(), Cause> {
+        let value = if mail.notify == Notify::Never { "NEVER" } else { "FAILURE" };
+        let notify = RcptParameter::Other { keyword: "NOTIFY".to_owned(), value: Some(value.to_owned()) };
+        let parameters = self.parameters("DSN").map(|_| notify).into_iter().collect(); // RFC 3461 §4.1
+        positive(self.command(Rcpt::new(to, parameters)).await?).map(drop)
     }
 
     /// Sends the mail without its final dot.
     async fn data(&mut self, bytes: &[u8]) -> Result<(), Cause> {
-        let reply = self.say("DATA", self.timeouts.data).await?;
-        if reply.code != 354 {
-            return Err(Cause::Reply(reply));
-        }
+        expect(354, self.say(Data, self.timeouts.data).await?)?;
         for block in dots_doubled(bytes).chunks(BLOCK) {
             self.write(block).await?;
         }
@@ -266,15 +256,15 @@ impl Conversation {
 
     /// Says QUIT without waiting long for the answer.
     pub(super) async fn quit(mut self) {
-        let _ = self.say("QUIT", self.timeouts.command.min(Duration::from_secs(2))).await;
+        let _ = self.say(Quit, self.timeouts.command.min(Duration::from_secs(2))).await;
     }
 
-    async fn command(&mut self, line: &str) -> Result<Reply, Cause> {
-        self.say(line, self.timeouts.command).await
+    async fn command(&mut self, command: impl Display) -> Result<Response, Cause> {
+        self.say(command, self.timeouts.command).await
     }
 
-    async fn say(&mut self, line: &str, patience: Duration) -> Result<Reply, Cause> {
-        let line = Zeroizing::new(format!("{line}\r\n"));
+    async fn say(&mut self, command: impl Display, patience: Duration) -> Result<Response, Cause> {
+        let line = command.to_string();
         timeout(patience, self.write(line.as_bytes())).await.unwrap_or(Err(Cause::Timeout(patience)))?;
         self.reply(patience).await
     }
@@ -283,66 +273,76 @@ impl Conversation {
         let patience = self.timeouts.block;
         let write = async {
             self.stream.write_all(bytes).await?;
-            self.stream.flush().await
+            Ok(self.stream.flush().await?)
         };
-        timeout(patience, write).await.map_err(|_| Cause::Timeout(patience))?.map_err(Cause::Io)
+        timeout(patience, write).await.unwrap_or(Err(Cause::Timeout(patience)))
     }
 
-    async fn reply(&mut self, patience: Duration) -> Result<Reply, Cause> {
+    async fn reply(&mut self, patience: Duration) -> Result<Response, Cause> {
         timeout(patience, self.read_reply()).await.unwrap_or(Err(Cause::Timeout(patience)))
     }
 
-    /// RFC 5321 §4.2.1. Text in any charset is let pass: some relays excuse themselves in Latin-1.
-    async fn read_reply(&mut self) -> Result<Reply, Cause> {
-        let mut reply = Reply { code: 0, lines: Vec::new() };
-        while reply.lines.len() < MAX_LINES {
+    /// Bounds a reply, whose text may be in any charset: some relays excuse themselves in Latin-1. lettre reads it.
+    async fn read_reply(&mut self) -> Result<Response, Cause> {
+        let mut reply = String::new();
+        for _ in 0..MAX_LINES {
             let mut line = Vec::new();
             (&mut self.stream).take(MAX_LINE).read_until(b'\n', &mut line).await?;
             if !line.ends_with(b"\n") {
                 return Err(if line.len() as u64 == MAX_LINE { Cause::NotSmtp } else { Cause::Closed });
             }
             let line = String::from_utf8_lossy(line.trim_ascii_end());
-            let (code, text) = line.split_at_checked(3).ok_or(Cause::NotSmtp)?;
-            let code = code.parse().ok().filter(|code| (200..600).contains(code)).ok_or(Cause::NotSmtp)?;
-            let goes_on = text.starts_with('-');
-            if !(goes_on || text.is_empty() || text.starts_with(' '))
-                || (reply.code != 0 && reply.code != code)
-            {
-                return Err(Cause::NotSmtp);
-            }
-            reply.code = code;
-            reply.lines.push(text.chars().skip(1).collect());
-            if !goes_on {
-                return Ok(reply);
+            reply += &as_lettre_reads(&line);
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return reply.parse().map_err(|_| Cause::NotSmtp);
             }
         }
         Err(Cause::NotSmtp)
     }
 }
 
-fn positive(reply: Reply) -> Result<Reply, Cause> {
-    if reply.is_positive() { Ok(reply) } else { Err(Cause::Reply(reply)) }
+/// lettre's parser takes no code that stands alone, and no second digit above 5. RFC 5321 §4.2 allows for the one,
+/// and has the others, which relays do say, read by their first digit: `571 blocked` becomes `500 571 blocked`.
+fn as_lettre_reads(line: &str) -> String {
+    match line.as_bytes() {
+        [first, b'6'..=b'9', _, b'-', ..] => format!("{}00-{line}\r\n", char::from(*first)),
+        [first, b'6'..=b'9', _, ..] => format!("{}00 {line}\r\n", char::from(*first)),
+        [_, _, _] => format!("{line} \r\n"),
+        _ => format!("{line}\r\n"),
+    }
 }
 
-fn challenged(reply: Reply) -> Result<(), Cause> {
-    if reply.code == 334 { Ok(()) } else { Err(Cause::Reply(reply)) }
+/// The code and the text, fit for a log line.
+fn words(reply: &Response) -> String {
+    printable(&format!("{} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" ")))
+}
+
+fn positive(reply: Response) -> Result<Response, Cause> {
+    match reply.code().severity {
+        Severity::PositiveCompletion => Ok(reply), // lettre's `is_positive` holds for 3yz too
+        _ => Err(Cause::Reply(reply)),
+    }
+}
+
+fn expect(code: u16, reply: Response) -> Result<(), Cause> {
+    if reply.has_code(code) { Ok(()) } else { Err(Cause::Reply(reply)) }
 }
 
 /// Some servers repeat the command that they refuse.
 fn without_secret(cause: Cause, login: &Login) -> Cause {
-    let Cause::Reply(mut reply) = cause else { return cause };
+    let Cause::Reply(reply) = cause else { return cause };
     let password = login.password.expose_secret();
-    let pair = Zeroizing::new(format!("\0{}\0{password}", login.user));
-    let secrets = [STANDARD.encode(pair.as_bytes()), STANDARD.encode(password), password.to_owned()];
-    for secret in secrets.map(Zeroizing::new).iter().filter(|secret| !secret.is_empty()) {
-        for line in &mut reply.lines {
-            *line = line.replace(secret.as_str(), "[…]");
-        }
-    }
-    Cause::Reply(reply)
+    let pair = STANDARD.encode(format!("\0{}\0{password}", login.user));
+    let secrets = [pair, STANDARD.encode(password), password.to_owned()];
+    let hide = |line: &str| {
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(line.to_owned(), |line, secret| line.replace(secret, "[…]"))
+    };
+    Cause::Reply(Response::new(reply.code(), reply.message().map(hide).collect()))
 }
 
-/// RFC 5321 §4.5.2: a line that starts with a dot gets another.
+/// RFC 5321 §4.5.2: a line that starts with a dot gets another. lettre's codec is private, and ends every mail in
+/// an empty line.
 fn dots_doubled(bytes: &[u8]) -> Vec<u8> {
     let mut doubled = Vec::with_capacity(bytes.len() + 16);
     for line in bytes.split_inclusive(|&b| b == b'\n') {

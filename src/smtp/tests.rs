@@ -213,15 +213,37 @@ async fn hostile_replies_are_bounded() {
     assert_eq!(reply, "554 acci\u{fffd}n denegada");
 }
 
+/// RFC 5321 §4.2: the text may be missing, and an unknown code is read by its first digit.
+#[tokio::test]
+async fn a_code_is_enough_and_its_first_digit_decides() {
+    let hello = "S 220\nC EHLO\nR 250-\\r\\n250- \u{a0}\\r\\n250-DSN\\r\\n250\\r\\n\n";
+    let bare = format!("{hello}C MAIL FROM:<> RET=HDRS\nS 250\nC RCPT\n");
+    for (answer, refused, want) in [
+        ("S 571 5.7.1 blocked", true, "500 571 5.7.1 blocked"),
+        ("R 571-first\\r\\n571 second\\r\\n", true, "500 571-first 571 second"),
+        ("S 471", false, "400 471"),
+        ("S 550", true, "550"),
+    ] {
+        let (outcome, _) = sent(&format!("{bare}{answer}"), &MAIL).await;
+        let (Outcome::Refused { reply, step } | Outcome::Deferred { reply, step, .. }) = &outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((reply.as_str(), *step), (want, Step::RcptTo));
+        assert_eq!(matches!(outcome, Outcome::Refused { .. }), refused);
+    }
+}
+
 #[tokio::test]
 async fn login_takes_what_is_offered_and_a_refusal_is_no_fault_of_the_mail() {
     let login = || Some(Login { user: "soporte".to_owned(), password: SecretString::from("s3cret!") });
     let hello = |auth: &str| HELLO.replace("HELP", auth);
     let plain = "C AUTH PLAIN AHNvcG9ydGUAczNjcmV0IQ==\n";
     let by_steps = "C AUTH LOGIN\nS 334 VXNlcm5hbWU6\nC c29wb3J0ZQ==\nS 334 UGFzc3dvcmQ6\nC czNjcmV0IQ==\n";
+    let odd_steps = by_steps.replace("S 334 VXNlcm5hbWU6", "S 334").replace("UGFzc3dvcmQ6", "Contraseña?");
     for (script, want) in [
         (format!("{}{plain}S 235 in", hello("AUTH LOGIN PLAIN")), None),
         (format!("{}{by_steps}S 235 in", hello("AUTH=LOGIN")), None),
+        (format!("{}{odd_steps}S 235 in", hello("AUTH NTLM LOGIN")), None),
         (
             format!("{}{plain}S 535 no s3cret! AHNvcG9ydGUAczNjcmV0IQ==", hello("AUTH PLAIN")),
             Some("535 no […] […]"),

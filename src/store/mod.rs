@@ -9,6 +9,7 @@ mod customers;
 mod facts;
 mod open;
 mod outbox;
+mod packed;
 mod quarantine;
 mod tickets;
 mod account;
@@ -20,6 +21,7 @@ pub use claim::{ArrivalId, Folder, FolderId, Intake, NewArrival, Pending, Unsett
 pub use customers::{CustomerRow, KeyKind};
 pub use open::{DATABASE, OpenError, create, open, verify};
 pub use outbox::{Delivery, Due, OutboxRow, OutboxState};
+pub use packed::Packed;
 pub use quarantine::QuarantineRow;
 pub use tickets::{EventRow, MessageRow, PromiseRow, TicketFilter, TicketPage, TicketRow};
 pub use writer::{Writer, WriterGone};
@@ -100,17 +102,14 @@ pub struct Tx<'a> {
 impl Tx<'_> {
     /// Runs `work` in a savepoint: an error rolls back its writes alone.
     pub fn savepoint<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        self.connection.execute_batch("SAVEPOINT mail")?;
-        match work(self) {
-            Ok(done) => {
-                self.connection.execute_batch("RELEASE mail")?;
-                Ok(done)
-            }
-            Err(error) => {
-                self.connection.execute_batch("ROLLBACK TO mail; RELEASE mail")?;
-                Err(error)
-            }
+        let run = |sql| self.connection.prepare_cached(sql)?.execute([]).map(drop);
+        run("SAVEPOINT mail")?;
+        let done = work(self);
+        if done.is_err() {
+            run("ROLLBACK TO mail")?;
         }
+        run("RELEASE mail")?;
+        done
     }
 
     /// Records what happened; `detail` is a JSON object.

@@ -150,7 +150,8 @@ pub fn open(dir: &Path) -> Result<Store, OpenError> {
 pub fn verify(dir: &Path) -> Result<(), OpenError> {
     let path = dir.join(DATABASE);
     let name = path.display().to_string();
-    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
+    let connection =
+        connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| damage(&name, error.into()))?;

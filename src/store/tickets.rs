@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::apply::unpack;
+use super::packed::unpack;
 use super::{Result, Tx, at, ms, word};
 use crate::mail::ContentHash;
 use crate::ticket::{TicketNumber, TicketState};
@@ -262,7 +262,8 @@ impl Tx<'_> {
 
     /// The decision on a stored content.
     pub fn decision_on(&self, content: &ContentHash) -> Result<Option<Decision>> {
-        let mut query = self.connection.prepare_cached("SELECT decision FROM message WHERE content_hash = ?1")?;
+        let mut query =
+            self.connection.prepare_cached("SELECT decision FROM message WHERE content_hash = ?1")?;
         let found: Option<String> = query.query_row([&content.0[..]], |row| row.get(0)).optional()?;
         found.map(|text| decision(&text)).transpose()
     }
