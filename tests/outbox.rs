@@ -12,7 +12,7 @@
 use acuse::config::read_keys;
 use acuse::token::Purpose;
 use jiff::{SignedDuration, Timestamp};
-use support::acuse::{ADDRESS, PASSWORD, SiteBuilder, USER};
+use support::acuse::{ADDRESS, PASSWORD, Site, SiteBuilder, USER};
 use support::eventually;
 use support::smtp_peer::{self, Fate, Fault, Mail, Step};
 use support::stage::{Stage, mail};
@@ -376,4 +376,24 @@ fn a_row_that_cannot_be_told_late_is_held_and_holds_up_nobody() {
     stage.receive("luis@cliente.example", "Servidor caído");
     stage.in_state("luis@cliente.example", "sent");
     assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0, "no promise is made that has passed");
+}
+
+#[test]
+fn waits_of_no_time_and_empty_schedules_are_refused() {
+    let nobody = "127.0.0.1:9".parse().unwrap();
+    let check = |key: &str, value: toml::Value| {
+        let output = Site::builder(nobody, nobody).set(key, value).write().acuse(&["check"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let list = |waits: &[&str]| toml::Value::from(waits.to_vec());
+    for (key, value, says) in [
+        ("smtp.retry", list(&[]), "[smtp] retry names no wait"),
+        ("smtp.retry", list(&["1m", "0s"]), "a wait of no time at all"),
+        ("smtp.retry", list(&["soon"]), "`soon` is no span of time"),
+        ("smtp.timeout", "0m".into(), "a wait of no time at all"),
+    ] {
+        let (code, text) = check(key, value);
+        assert_eq!(code, Some(78), "{text}");
+        assert!(text.contains(says), "{text}");
+    }
 }

@@ -86,7 +86,13 @@ impl Trial {
     }
 
     fn decide(&self) -> Decision {
-        triage(&self.message(), &self.arrival, &self.facts, &self.site, &POLICY, self.now)
+        self.decide_on(&self.message())
+    }
+
+    /// The decision on another mail, all else the same.
+    fn decide_on(&self, message: &Message) -> Decision {
+        let verdict = classify(message, &POLICY);
+        triage(message, &verdict, &self.arrival, &self.facts, &self.site, &POLICY, self.now)
     }
 
     /// Action, reason, and why there is an ack or none.

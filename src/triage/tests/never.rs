@@ -103,8 +103,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_decided(raw in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let Trial { arrival, facts, site, now, .. } = Trial::new("");
-        let decision = triage(&crate::mail::parse(&raw), &arrival, &facts, &site, &POLICY, now);
+        let decision = Trial::new("").decide_on(&crate::mail::parse(&raw));
         prop_assert!(matches!(decision.action, Action::Open | Action::Ignore | Action::Quarantine));
     }
 }

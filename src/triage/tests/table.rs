@@ -261,8 +261,7 @@ fn a_structure_over_the_limits_is_read_from_its_headers() {
         b"From: ana@cliente.example\r\nSubject: x\r\n\r\nEl servidor",
         Defect::Unreadable,
     );
-    let Trial { arrival, facts, site, now, .. } = Trial::new("");
-    let poison = triage(&message, &arrival, &facts, &site, &POLICY, now);
+    let poison = Trial::new("").decide_on(&message);
     assert_eq!((poison.reason, poison.ack.because), (Reason::HeadersOnly, Ack::NotReadable));
 }
 
