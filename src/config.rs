@@ -37,6 +37,10 @@ pub struct Config {
     pub mailboxes: Vec<Mailbox>,
     /// Where acknowledgements go out.
     pub smtp: Server,
+    /// `[smtp] retry`: the waits before a deferred acknowledgement is offered again, the last one over and over.
+    pub retry: Vec<SignedDuration>,
+    /// `[smtp] timeout`: no step of a delivery waits longer; `None`: each as long as RFC 5321 §4.5.3.2 says.
+    pub smtp_timeout: Option<SignedDuration>,
     /// Mails larger than this are read from their heads, bytes.
     pub max_size: u64,
 }

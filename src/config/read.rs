@@ -13,6 +13,9 @@ use crate::problem::{Problem, Severity, Source};
 use crate::site::{Channels, EnvelopeFrom, Limits, Site};
 use crate::token::Keyring;
 
+/// The waits of `[smtp] retry` where it is not set: a greylisting relay lets us in after some minutes.
+const RETRY_MINUTES: [i64; 6] = [1, 2, 5, 10, 15, 30];
+
 /// Turns the file as written into what is used, collecting problems.
 pub(super) struct Reader<'a> {
     pub(super) source: Arc<Source>,
@@ -95,6 +98,8 @@ impl Reader<'_> {
             site,
             mailboxes,
             smtp: smtp?,
+            retry: self.retry(file.smtp.retry.as_deref()),
+            smtp_timeout: file.smtp.timeout.as_ref().map(|timeout| self.wait(timeout)),
             max_size: file.limits.max_size_mib.saturating_mul(1 << 20),
         })
     }
@@ -304,6 +309,26 @@ impl Reader<'_> {
                 self.problem(Some(text.span()), &message, "a number and s, m, h or d, such as 90s or 72h");
                 SignedDuration::ZERO
             }
+        }
+    }
+
+    /// A span of time that something waits: none at all would be a busy loop.
+    fn wait(&mut self, text: &Duration) -> SignedDuration {
+        let wait = self.duration(text);
+        if file::duration(text.as_ref()) == Some(SignedDuration::ZERO) {
+            self.problem(Some(text.span()), "a wait of no time at all", "at least 1s");
+        }
+        wait
+    }
+
+    fn retry(&mut self, written: Option<&[Duration]>) -> Vec<SignedDuration> {
+        match written {
+            None => RETRY_MINUTES.map(SignedDuration::from_mins).to_vec(),
+            Some([]) => {
+                self.problem(None, "[smtp] retry names no wait", "such as retry = [\"1m\", \"5m\", \"30m\"]");
+                Vec::new()
+            }
+            Some(waits) => waits.iter().map(|wait| self.wait(wait)).collect(),
         }
     }
 

@@ -96,8 +96,16 @@ impl Tx<'_> {
             .query_row([ms(now)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
         let Some((id, may_change, due_by)) = found else { return Ok(None) };
-        if may_change && due_by.is_some_and(|due_by| due_by < ms(now)) {
-            self.make_late(id, site, policy, now)?;
+        if may_change
+            && due_by.is_some_and(|due_by| due_by < ms(now))
+            && let Err(error) = self.savepoint(|tx| tx.make_late(id, site, policy, now))
+        {
+            if error.is_temporary() {
+                return Err(error);
+            }
+            // No promise goes out that has passed, and no row holds up the others.
+            self.hold(id, &error.to_string(), now)?;
+            return self.next_due(site, policy, now);
         }
         let due = self
             .connection
@@ -117,6 +125,17 @@ impl Tx<'_> {
                 })
             })?;
         Ok(Some(due))
+    }
+
+    /// Holds a row back for a person.
+    fn hold(&self, id: i64, why: &str, now: Timestamp) -> Result<()> {
+        let (ticket, recipient): (i64, String) = self.connection.query_row(
+            "UPDATE outbox SET state = 'held', last_error = ?2 WHERE id = ?1 RETURNING ticket, recipient",
+            params![id, why],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        self.event(now, Some(ticket), None, "held", &serde_json::json!({ "outbox": id, "error": why }))?;
+        self.alert(now, "ack_held", &recipient, why)
     }
 
     /// Notes what an attempt came to. `offered`: the message itself was begun, so its bytes are frozen.
