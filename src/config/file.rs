@@ -144,6 +144,8 @@ pub(super) struct SmtpFile {
     pub(super) reply_to: Option<Written<String>>,
     #[serde(default = "null")]
     pub(super) envelope_from: Written<String>,
+    pub(super) retry: Option<Vec<Duration>>,
+    pub(super) timeout: Option<Duration>,
 }
 
 fn submissions() -> u16 {

@@ -1,4 +1,4 @@
-//! The cursor of each folder, and who is being worked on: claims, outcomes, settling (DESIGN section 3).
+//! The cursor of each folder, and who is being worked on: claims, outcomes, settling (ARCHITECTURE.md).
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Row, params};
@@ -304,7 +304,8 @@ fn folder(row: &Row<'_>, renumbered: bool, is_new: bool) -> rusqlite::Result<Fol
 /// Reads a stored outcome.
 pub(super) fn outcome(text: &str) -> Result<Outcome> {
     Outcome::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .find(|outcome| outcome.as_str() == text)
         .ok_or_else(|| super::StoreError::Unreadable { what: "arrival.outcome", why: format!("`{text}`") })
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+mod ack;
 mod apply;
 mod claim;
 mod customers;

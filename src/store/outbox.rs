@@ -4,53 +4,25 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Result, Tx, at, ms};
+use crate::codes::codes;
 use crate::policy::Policy;
 use crate::site::Site;
 
-/// Where an acknowledgement stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OutboxState {
-    /// Waits for its next attempt.
-    Due,
-    /// Being offered; after an unclean end it is offered once more, unchanged.
-    Sending,
-    /// Accepted by the relay.
-    Sent,
-    /// Held back for a person.
-    Held,
-    /// Refused for good.
-    Refused,
-    /// Too late to be of use.
-    Expired,
-}
-
-impl OutboxState {
-    /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Due, Self::Sending, Self::Sent, Self::Held, Self::Refused, Self::Expired];
-
-    /// The word that the database and JSON use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Due => "due",
-            Self::Sending => "sending",
-            Self::Sent => "sent",
-            Self::Held => "held",
-            Self::Refused => "refused",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// What the state means, in a sentence.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Due => "Waits for its next attempt.",
-            Self::Sending => "Is being offered; after a crash it is offered once more, unchanged.",
-            Self::Sent => "The relay accepted it.",
-            Self::Held => "Held back for a person.",
-            Self::Refused => "The relay refused it for good.",
-            Self::Expired => "Older than `max_age` before it could be sent.",
-        }
+codes! {
+    /// Where an acknowledgement stands.
+    OutboxState {
+        /// Waits for its next attempt.
+        Due = "due",
+        /// Being offered; after an unclean end it is offered once more, unchanged.
+        Sending = "sending",
+        /// Accepted by the relay.
+        Sent = "sent",
+        /// Held back for a person.
+        Held = "held",
+        /// Refused for good.
+        Refused = "refused",
+        /// Older than `max_age` before it could be sent.
+        Expired = "expired",
     }
 }
 
@@ -124,8 +96,16 @@ impl Tx<'_> {
             .query_row([ms(now)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
         let Some((id, may_change, due_by)) = found else { return Ok(None) };
-        if may_change && due_by.is_some_and(|due_by| due_by < ms(now)) {
-            self.make_late(id, site, policy, now)?;
+        if may_change
+            && due_by.is_some_and(|due_by| due_by < ms(now))
+            && let Err(error) = self.savepoint(|tx| tx.make_late(id, site, policy, now))
+        {
+            if error.is_temporary() {
+                return Err(error);
+            }
+            // No promise goes out that has passed, and no row holds up the others.
+            self.hold(id, &error.to_string(), now)?;
+            return self.next_due(site, policy, now);
         }
         let due = self
             .connection
@@ -145,6 +125,17 @@ impl Tx<'_> {
                 })
             })?;
         Ok(Some(due))
+    }
+
+    /// Holds a row back for a person.
+    fn hold(&self, id: i64, why: &str, now: Timestamp) -> Result<()> {
+        let (ticket, recipient): (i64, String) = self.connection.query_row(
+            "UPDATE outbox SET state = 'held', last_error = ?2 WHERE id = ?1 RETURNING ticket, recipient",
+            params![id, why],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        self.event(now, Some(ticket), None, "held", &serde_json::json!({ "outbox": id, "error": why }))?;
+        self.alert(now, "ack_held", &recipient, why)
     }
 
     /// Notes what an attempt came to. `offered`: the message itself was begun, so its bytes are frozen.

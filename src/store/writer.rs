@@ -21,12 +21,14 @@ pub struct Writer {
 
 /// Jobs that may wait: whoever sends more waits himself.
 const WAITING: usize = 16;
+/// As deep as the reading threads': a late text reads the mail that it answers once more.
+const STACK: usize = 16 << 20;
 
 impl Writer {
     /// Starts the thread. It ends when the last handle is dropped.
     pub fn start(mut store: Store) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (jobs, inbox) = mpsc::sync_channel::<Job>(WAITING);
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("store".into()).stack_size(STACK).spawn(move || {
             inbox.into_iter().for_each(|job| job(&mut store));
         })?;
         Ok((Self { jobs }, thread))

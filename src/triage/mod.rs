@@ -1,4 +1,4 @@
-//! Message × Arrival × Facts × Site × Policy → [`Decision`]: the table of DESIGN section 7, row by row.
+//! Message × Arrival × Facts × Site × Policy → [`Decision`]: the table of docs/mail.md, row by row.
 
 use jiff::Timestamp;
 
@@ -58,9 +58,14 @@ pub fn triage(
 /// The requester of a mail: From, or for a site form its single Reply-To (I9).
 pub fn requester<'a>(message: &'a Message, site: &Site) -> Option<&'a Address> {
     let from = message.from.as_ref()?;
+    Some(behind_form(message, site).unwrap_or(from))
+}
+
+/// The person for whom one of our web forms wrote: its single Reply-To.
+fn behind_form<'a>(message: &'a Message, site: &Site) -> Option<&'a Address> {
     match message.reply_to.as_slice() {
         [person] if is_form(message, site) && !site.is_ours(person) => Some(person),
-        _ => Some(from),
+        _ => None,
     }
 }
 
@@ -159,6 +164,8 @@ impl<'a> Case<'a> {
             Kind::FeedbackReport => return Row::Ignore(Reason::FeedbackReport),
             Kind::Receipt => return Row::Note(Reason::Receipt),
             Kind::AutoReply => return Row::Note(Reason::AutoReply),
+            // Somebody else's acuse, or ours under a key that is gone: to answer would be a loop (I7).
+            Kind::Loop => return Row::Note(Reason::AutoReply),
             _ => {}
         }
         if message.from.as_ref().is_some_and(|from| site.is_staff(from)) {
@@ -198,7 +205,10 @@ impl<'a> Case<'a> {
         let silence = asked_not_to.then_some(AckBecause::AskedNotTo);
         match message.automation.kind {
             Kind::Calendar => Row::Ticket(Reason::CalendarRequest, silence),
-            _ if is_form(message, site) => Row::Ticket(Reason::SiteForm, silence),
+            _ if is_form(message, site) => {
+                let nobody = behind_form(message, site).is_none().then_some(AckBecause::NoAddressee);
+                Row::Ticket(Reason::SiteForm, silence.or(nobody))
+            }
             _ => Row::Ticket(Reason::NewMail, silence),
         }
     }
@@ -438,3 +448,6 @@ impl<'a> Case<'a> {
 
 /// At most so many people gain a voice by one mail.
 const MAX_VOICES: usize = 50;
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,8 @@ pub enum Fault {
     Silent,
     /// The answer comes this much later.
     Delay(Duration),
+    /// The answer comes after [`ImapPeer::release`]; nothing is done before.
+    Hold,
     /// The command is carried out, and the connection ends after this many bytes of its answer. `CutAt(0)` is
     /// the lost answer.
     CutAt(usize),
@@ -226,6 +228,11 @@ impl ImapPeer {
         self.shared.lock().traps.clear();
     }
 
+    /// Answers every command that is being held.
+    pub fn release(&self) {
+        self.change(|world| world.releases += 1);
+    }
+
     /// Closes every connection, as a server does that is restarted.
     pub fn drop_connections(&self) {
         for view in self.shared.lock().views.values() {
@@ -306,6 +313,7 @@ impl ImapPeer {
 impl Drop for ImapPeer {
     fn drop(&mut self) {
         self.shared.lock().over = true;
+        self.shared.changed.notify_all();
         self.drop_connections();
         let _ = TcpStream::connect(self.address); // wakes the listener, which then sees that it is over
     }

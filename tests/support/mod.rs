@@ -10,6 +10,7 @@
 //! | [`dovecot`] | a private real Dovecot |
 //! | [`client`] | a blocking IMAP client and LMTP delivery: the customer's and the colleague's side |
 //! | [`acuse`] | a configured state directory and the program running on it |
+//! | [`stage`] | that program between the two peers, its mailbox empty and watched |
 #![allow(
     dead_code,
     missing_docs,
@@ -33,6 +34,7 @@ pub mod dovecot;
 pub mod imap_peer;
 pub mod proxy;
 pub mod smtp_peer;
+pub mod stage;
 pub mod tls;
 
 /// Long enough for anything that happens at all on a busy two-core machine.

@@ -1,3 +1,5 @@
+//! Templates: the shipped ones with every shape of values, and what an operator's own may not do.
+
 use super::*;
 use crate::reply::shipped;
 

@@ -68,12 +68,12 @@ impl Session<'_> {
 
     /// Carries out one command or the fault that waits for it; whether the connection goes on.
     fn obey(&mut self, command: &Command) -> io::Result<bool> {
-        let fault = {
+        let (fault, releases) = {
             let mut world = self.shared.lock();
             if offends(command) {
                 world.offences.push(command.line.clone());
             }
-            world.record(self.id, &command.line)
+            (world.record(self.id, &command.line), world.releases)
         };
         self.shared.changed.notify_all();
         let tag = &command.tag;
@@ -96,6 +96,7 @@ impl Session<'_> {
             }
             Some(Fault::Also(bytes)) => out = bytes,
             Some(Fault::Delay(time)) => thread::sleep(time),
+            Some(Fault::Hold) => self.wait_for_release(releases),
             Some(Fault::CutAt(bytes)) => end = bytes,
             Some(Fault::CutInLiteral(bytes)) => (end, in_literal) = (bytes, true),
         }
@@ -117,6 +118,14 @@ impl Session<'_> {
             return self.writer.write_all(&out[..end]).map(|()| false);
         }
         self.writer.write_all(&out).map(|()| goes_on)
+    }
+
+    /// Waits for a release after the first `before`.
+    fn wait_for_release(&self, before: usize) {
+        let mut world = self.shared.lock();
+        while world.releases == before && !world.over {
+            world = self.shared.changed.wait(world).expect("the world is whole");
+        }
     }
 
     fn carry_out(&mut self, command: &Command, out: &mut Vec<u8>) -> io::Result<Tagged> {

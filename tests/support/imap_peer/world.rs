@@ -53,6 +53,8 @@ pub struct World {
     pub recorded: Vec<Recorded>,
     pub offences: Vec<String>,
     pub traps: Vec<Trap>,
+    /// How often the held answers were let go.
+    pub releases: usize,
     pub over: bool,
 }
 
