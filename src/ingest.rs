@@ -51,6 +51,8 @@ pub struct Stored {
     pub message_id: Option<String>,
     /// Its author, for the log.
     pub from: Option<String>,
+    /// Nothing is to be done with it on the server: it stays where it is.
+    pub stays: bool,
 }
 
 /// Reads a mail. What the parser cannot bear is read from its headers.
@@ -141,14 +143,14 @@ pub fn batch(
                 ticket,
                 message_id: read.message.message_id.clone(),
                 from: read.message.from.as_ref().map(|from| from.address.clone()),
+                // of an oversize mail the server has the only whole copy (I2)
+                stays: cursor.is_some_and(|cursor| cursor.keep) || mail.reading == Reading::Head,
             });
         }
         if let Some(cursor) = cursor {
             tx.advance(cursor.folder, cursor.last_uid)?;
-            if cursor.keep {
-                tx.settled(mails.iter().map(|(mail, _)| mail.id))?;
-            }
         }
+        tx.settled(done.iter().filter(|mail| mail.stays).map(|mail| mail.id))?;
         Ok(done)
     })
 }

@@ -10,6 +10,7 @@
 //! checks both.
 
 // ── pure ──────────────────────────────────────────────────────────────────────────────────────────────────
+mod codes;
 pub mod problem;
 pub mod ticket;
 pub mod token;

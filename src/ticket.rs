@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codes::codes;
+
 /// How hard a case hits the customer's service (manual: *impacto*); ordered, `Low < Medium < High`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -131,36 +133,19 @@ impl FromStr for TicketState {
     }
 }
 
-/// What became of one listed mail (I1): exactly one of these, with a reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// A new ticket.
-    Opened,
-    /// Joined an existing ticket, as a message or a note.
-    Appended,
-    /// The same bytes were stored before.
-    Duplicate,
-    /// Read and recorded, nothing to do.
-    Ignored,
-    /// Set aside for a person; releasable.
-    Quarantined,
-}
-
-impl Outcome {
-    /// Every outcome, in the order that accounts list them.
-    pub const ALL: [Self; 5] =
-        [Self::Opened, Self::Appended, Self::Duplicate, Self::Ignored, Self::Quarantined];
-
-    /// The word that the database and JSON use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Appended => "appended",
-            Self::Duplicate => "duplicate",
-            Self::Ignored => "ignored",
-            Self::Quarantined => "quarantined",
-        }
+codes! {
+    /// What became of one listed mail (I1): exactly one of these, with a reason.
+    Outcome {
+        /// A new ticket.
+        Opened = "opened",
+        /// Joined an existing ticket, as a message or a note.
+        Appended = "appended",
+        /// The same bytes were stored before.
+        Duplicate = "duplicate",
+        /// Read and recorded, nothing to do.
+        Ignored = "ignored",
+        /// Set aside for a person; releasable.
+        Quarantined = "quarantined",
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `ACUSE_CORPUS` names its directory: `manifest.jsonl` with a row a mail (`path`, `format`, `expect.must_not_ack`),
 //! and the mails. Without it the test says so and proves nothing.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

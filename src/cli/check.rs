@@ -1,7 +1,7 @@
 //! `acuse check`: everything that the operator wrote, every problem at once.
 
 use super::context::Context;
-use super::report::{Done, Failure};
+use super::report::{Code, Done, Failure};
 use crate::config::{Config, ConfigError, DEFAULT_PATH, Secrets};
 use crate::policy::{Policy, PolicyFiles};
 use crate::problem::{self, Problem, Severity};
@@ -30,7 +30,8 @@ pub fn check(context: &Context) -> Done {
         context.line(problem::report(&problems, false).trim_end())?;
     }
     if errors > 0 {
-        return Err(Failure::new(super::report::Code::Config, format!("{errors} problems")));
+        let problems = if errors == 1 { "problem" } else { "problems" };
+        return Err(Failure::new(Code::Config, format!("{errors} {problems}")));
     }
     if let (Some(policy), false) = (policy, context.json) {
         let (rules, warnings) = (policy.rules.rules().count(), problems.len());

@@ -25,13 +25,13 @@ pub fn db(context: &Context, verb: &DbVerb) -> Done {
         let mut document = json!({ "ok": ok, "listed": account.listed, "pending": account.pending,
                                    "problems": account.problems });
         if let Some(object) = document.as_object_mut() {
-            for (outcome, count) in Outcome::ALL.into_iter().zip(account.by_outcome) {
+            for (outcome, count) in Outcome::ALL.iter().zip(account.by_outcome) {
                 object.insert(outcome.as_str().to_owned(), count.into());
             }
         }
         context.json(&document)?;
     } else {
-        let counts = Outcome::ALL.into_iter().zip(account.by_outcome);
+        let counts = Outcome::ALL.iter().zip(account.by_outcome);
         let counts: Vec<String> =
             counts.map(|(outcome, count)| format!("{count} {}", outcome.as_str())).collect();
         context.line(format!(

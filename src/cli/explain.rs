@@ -142,7 +142,7 @@ pub fn as_mail(subject: &str, text: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The JSON of DESIGN section 10.
+/// The JSON of docs/json.md.
 pub fn document(explained: &Explained) -> Value {
     let Explained { file, message, decision, policy, .. } = explained;
     let mut view = json!(message.view());

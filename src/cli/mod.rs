@@ -94,7 +94,7 @@ enum Verb {
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
     // an MTA bounces the customer's mail on any code but 75, so that even a misspelt option must be 75 there
-    let is_ingest = arguments.iter().skip(1).any(|argument| argument == "ingest");
+    let is_ingest = verb(&arguments).is_some_and(|verb| verb == "ingest");
     let (done, code) = match Cli::try_parse_from(arguments) {
         Ok(cli) => match run(cli) {
             Ok(()) => return ExitCode::SUCCESS,
@@ -111,6 +111,19 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         drop(writeln!(std::io::stderr().lock(), "{}", done.trim_end())); // nowhere left to complain to
     }
     ExitCode::from(if is_ingest { Code::TryAgain as u8 } else { code })
+}
+
+/// The verb of a command line, be the rest of it right or wrong.
+fn verb(arguments: &[std::ffi::OsString]) -> Option<&std::ffi::OsString> {
+    let mut rest = arguments.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        match argument.to_str() {
+            Some("--config" | "--policy" | "--now") => drop(rest.next()),
+            Some(option) if option.starts_with('-') => {}
+            _ => return Some(argument),
+        }
+    }
+    None
 }
 
 fn run(cli: Cli) -> Done {

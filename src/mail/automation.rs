@@ -26,7 +26,7 @@ pub(super) struct Evidence<'a> {
     pub calendar_method: Option<&'a str>,
 }
 
-/// The kind of the sender: the first row of DESIGN section 7 that matches, and the sign that decided.
+/// The kind of the sender: the first row of docs/mail.md that matches, and the sign that decided.
 ///
 /// A ticket system is recognised before the generic Auto-Submitted: auto-generated, which such systems also write:
 /// their mails are joined, a monitor's are not.

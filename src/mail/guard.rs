@@ -1,4 +1,4 @@
-//! Cheap structural limits, checked over the bytes before any parser runs (DESIGN section 8, I12).
+//! Cheap structural limits, checked over the bytes before any parser runs (docs/mail.md, I12).
 
 use memchr::{memchr, memchr_iter, memmem};
 

@@ -1,4 +1,4 @@
-//! HTML → readable text on a tokenizer: linear, never rendered anywhere (DESIGN section 8).
+//! HTML → readable text on a tokenizer: linear, never rendered anywhere (docs/mail.md).
 
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{StartTag, Token, Tokenizer};

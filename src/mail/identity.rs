@@ -14,7 +14,7 @@ const LONGEST_ID: usize = 998;
 /// Version 1 of the content hash: what is hashed first, so that another version never equals it.
 const HASH_VERSION: &[u8] = b"acuse content 1\n";
 
-/// Fields that a server on the way writes: the same mail has others after another transport (DESIGN section 9).
+/// Fields that a server on the way writes: the same mail has others after another transport (ARCHITECTURE.md).
 const TRACE_FIELDS: [&str; 9] = [
     "Return-Path",
     "Received",

@@ -23,7 +23,7 @@ const LITTLE_TEXT: usize = 200;
 
 /// Reads a mail. Pure and total: what cannot be read becomes a [`Defect`].
 ///
-/// Runs the limits of DESIGN section 8 before any parser; a mail over one of them is read by [`from_headers`]. Call it
+/// Runs the limits of docs/mail.md before any parser; a mail over one of them is read by [`from_headers`]. Call it
 /// on a thread with a stack of 16 MiB and under `catch_unwind`: the parser is not ours.
 pub fn parse(raw: &[u8]) -> Message {
     let mail = normalise(raw);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Address, Attachment, AutomationKind, Bounce, Defect, Message, Sign};
 use crate::ticket::Language;
 
-/// The JSON object of `acuse inspect` (DESIGN section 10), but for `file`, which the command line adds.
+/// The JSON object of `acuse inspect` (docs/json.md), but for `file`, which the command line adds.
 #[derive(Debug, Clone, Serialize)]
 pub struct MessageView<'m> {
     message_id: Option<&'m str>,

@@ -174,7 +174,7 @@ pub struct Text<'a> {
     pub attachments: &'a [&'a str],
 }
 
-/// What the rules say; stored with the message, printed by `explain` (keys fixed, DESIGN section 10).
+/// What the rules say; stored with the message, printed by `explain` (keys fixed, docs/json.md).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Verdict {
     /// The highest standing impact; `None` when nothing stands.

@@ -29,7 +29,7 @@ pub struct Row {
     pub attachments: Vec<String>,
 }
 
-/// What `acuse rules score --json` prints (keys fixed, DESIGN section 10). Impacts are `high`, `medium`, `low`, `none`.
+/// What `acuse rules score --json` prints (keys fixed, docs/json.md). Impacts are `high`, `medium`, `low`, `none`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Score {
     /// Rows.

@@ -1,18 +1,15 @@
 //! Writes a decision: message, ticket, promise, event and acknowledgement, all or none (I1–I5).
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use serde_json::json;
 
-use super::packed::unpack;
 use super::{ArrivalId, Packed, Result, StoreError, Tx, ms};
 use crate::mail::{Address, Message};
 use crate::plan::Promise;
 use crate::policy::Policy;
-use crate::reply::{Composed, Reply, ReplyKind, compose};
-use crate::site::{EnvelopeFrom, Site};
+use crate::site::Site;
 use crate::ticket::TicketNumber;
-use crate::token::{Claim, Purpose};
 use crate::triage::{Action, Arrival, Decision, Effect, Facts, PlanBecause, Reason};
 
 /// Random bytes, fresh for each mail: they make a Message-ID of ours unique even after a restore.
@@ -288,167 +285,4 @@ impl Tx<'_> {
         }
         Ok(())
     }
-
-    fn put_ack(
-        &self,
-        ticket: i64,
-        message: i64,
-        promise: Option<i64>,
-        mail: Incoming<'_>,
-        decision: &Decision,
-        setting: Setting<'_>,
-    ) -> Result<()> {
-        let site = setting.site;
-        let (Some(kind), Some(to)) = (decision.ack.kind, addressee(mail.message, site)) else {
-            return Ok(());
-        };
-        let claim = Claim { ticket, serial: (setting.fresh.0 >> 1).cast_signed() };
-        let message_id = format!("{}@{}", site.keys.sign(Purpose::MessageId, claim), site.from.domain());
-        let name = mail.facts.customer.as_ref().and_then(|customer| customer.name.as_deref());
-        let known = mail.facts.customer.is_some();
-        let letter =
-            Letter { ticket, kind, message_id: &message_id, claim, customer_name: name, known_sender: known };
-        let Some(composed) = write(&letter, mail.message, mail.arrival, decision, setting) else {
-            return Ok(());
-        };
-        let sender = match &site.envelope_from {
-            EnvelopeFrom::Null => None,
-            EnvelopeFrom::From => Some(site.from.address.clone()),
-            EnvelopeFrom::Tagged(template) => {
-                Some(template.replace("{token}", &site.keys.sign(Purpose::Envelope, claim)))
-            }
-        };
-        let expires = mail.arrival.received.saturating_add(site.max_age).unwrap_or(setting.now);
-        self.connection
-            .prepare_cached(
-                "INSERT INTO outbox (ticket, message, promise, kind, recipient, domain, sender, message_id, bytes, state,
-                                     created, next_attempt, expires)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'due', ?10, ?10, ?11)",
-            )?
-            .execute(params![
-                ticket,
-                message,
-                promise,
-                kind.as_str(),
-                to.address,
-                to.domain(),
-                sender,
-                message_id,
-                composed.bytes,
-                ms(setting.now),
-                ms(expires),
-            ])?;
-        Ok(())
-    }
-
-    /// Puts the late text in the place of a row's bytes: its promise passed before it was first offered (I5).
-    pub fn make_late(&self, row: i64, site: &Site, policy: &Policy, now: Timestamp) -> Result<()> {
-        let found = self
-            .connection
-            .query_row(
-                "SELECT outbox.ticket, outbox.message_id, message.decision, raw.zstd, raw.size, message.received,
-                        customer.name, ticket.customer IS NOT NULL
-                 FROM outbox JOIN message ON message.id = outbox.message JOIN raw ON raw.hash = message.raw
-                 JOIN ticket ON ticket.id = outbox.ticket LEFT JOIN customer ON customer.id = ticket.customer
-                 WHERE outbox.id = ?1 AND offered = 0",
-                [row],
-                |row| {
-                    Ok((
-                        (row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?),
-                        (row.get::<_, Vec<u8>>(3)?, row.get::<_, i64>(4)?, row.get::<_, i64>(5)?),
-                        (row.get::<_, Option<String>>(6)?, row.get::<_, bool>(7)?),
-                    ))
-                },
-            )
-            .optional()?;
-        let Some(((ticket, message_id, decision), (packed, size, received), (name, known))) = found else {
-            return Ok(());
-        };
-        let decision = super::tickets::decision(&decision)?;
-        let raw = unpack(&packed, size)?;
-        let message = crate::mail::parse(&raw);
-        let claim =
-            crate::triage::thread::our_message_id(&message_id, site).unwrap_or(Claim { ticket, serial: row });
-        let arrival = Arrival {
-            mailbox: String::new(),
-            recipient: None,
-            received: super::at(received),
-            backlog: false,
-        };
-        let letter = Letter {
-            ticket,
-            kind: ReplyKind::Late,
-            message_id: &message_id,
-            claim,
-            customer_name: name.as_deref(),
-            known_sender: known,
-        };
-        let setting = Setting { site, policy, fresh: Fresh(0), now };
-        if let Some(composed) = write(&letter, &message, &arrival, &decision, setting) {
-            self.connection.execute(
-                "UPDATE outbox SET bytes = ?2, kind = 'late' WHERE id = ?1 AND offered = 0",
-                params![row, composed.bytes],
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// Whom an acknowledgement goes to (I6).
-fn addressee<'a>(message: &'a Message, site: &Site) -> Option<&'a Address> {
-    crate::triage::requester(message, site)
-}
-
-/// The parts of an acknowledgement that the decision does not hold.
-struct Letter<'a> {
-    ticket: i64,
-    kind: ReplyKind,
-    message_id: &'a str,
-    claim: Claim,
-    customer_name: Option<&'a str>,
-    known_sender: bool,
-}
-
-fn write(
-    letter: &Letter<'_>,
-    message: &Message,
-    arrival: &Arrival,
-    decision: &Decision,
-    setting: Setting<'_>,
-) -> Option<Composed> {
-    let Setting { site, policy, now, .. } = setting;
-    let promise = decision.promise.as_ref()?;
-    let plan = policy.plans.plan_or_default(&promise.plan);
-    let ours = crate::triage::thread::recipients(message, arrival).find(|address| site.is_ours(address));
-    let written_to = ours.and_then(|address| {
-        site.addresses
-            .iter()
-            .find(|ours| ours.address == address.address || ours.address == address.without_tag().0)
-    });
-    let reply_to = site
-        .reply_to
-        .as_ref()
-        .map(|template| template.replace("{token}", &site.keys.sign(Purpose::ReplyAddress, letter.claim)));
-    let reply = Reply {
-        kind: letter.kind,
-        language: decision.ack.language,
-        to: addressee(message, site)?,
-        customer_name: letter.customer_name,
-        known_sender: letter.known_sender,
-        number: &TicketNumber(letter.ticket).with_prefix(&site.prefix),
-        impact: decision.impact,
-        case: decision.verdict.case.as_deref().and_then(|id| policy.rules.case(id)),
-        plan,
-        promise,
-        calendar: &policy.calendar,
-        support_address: written_to.unwrap_or(&site.from),
-        subject: &message.subject,
-        in_reply_to: message.message_id.as_deref(),
-        references: &message.references,
-        message_id: letter.message_id,
-        loop_token: &site.keys.sign(Purpose::Loop, letter.claim),
-        reply_to: reply_to.as_deref(),
-        now,
-    };
-    Some(compose(&reply, site, &policy.replies))
 }

@@ -14,7 +14,7 @@ use crate::triage::{
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// How close three alike mails of a ticket system must come to join (DESIGN section 7).
+/// How close three alike mails of a ticket system must come to join (docs/mail.md).
 const ALIKE_WITHIN: SignedDuration = SignedDuration::from_mins(60);
 
 impl Tx<'_> {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+mod ack;
 mod apply;
 mod claim;
 mod customers;
@@ -140,16 +141,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// How often a daemon was started on this database (I18).
-    pub fn starts(&self) -> Result<i64> {
-        let sql = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'starts'";
+    /// The counter that tells a restored database (I18).
+    pub fn epoch(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'epoch'";
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
-    /// Notes how often.
-    pub fn set_starts(&self, count: i64) -> Result<()> {
+    /// Sets the counter.
+    pub fn set_epoch(&self, count: i64) -> Result<()> {
         self.connection.execute(
-            "INSERT INTO meta (key, value) VALUES ('starts', ?1) ON CONFLICT DO UPDATE SET value = ?1",
+            "INSERT INTO meta (key, value) VALUES ('epoch', ?1) ON CONFLICT DO UPDATE SET value = ?1",
             [count.to_string()],
         )?;
         Ok(())

@@ -4,53 +4,25 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Result, Tx, at, ms};
+use crate::codes::codes;
 use crate::policy::Policy;
 use crate::site::Site;
 
-/// Where an acknowledgement stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OutboxState {
-    /// Waits for its next attempt.
-    Due,
-    /// Being offered; after an unclean end it is offered once more, unchanged.
-    Sending,
-    /// Accepted by the relay.
-    Sent,
-    /// Held back for a person.
-    Held,
-    /// Refused for good.
-    Refused,
-    /// Too late to be of use.
-    Expired,
-}
-
-impl OutboxState {
-    /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Due, Self::Sending, Self::Sent, Self::Held, Self::Refused, Self::Expired];
-
-    /// The word that the database and JSON use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Due => "due",
-            Self::Sending => "sending",
-            Self::Sent => "sent",
-            Self::Held => "held",
-            Self::Refused => "refused",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// What the state means, in a sentence.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Due => "Waits for its next attempt.",
-            Self::Sending => "Is being offered; after a crash it is offered once more, unchanged.",
-            Self::Sent => "The relay accepted it.",
-            Self::Held => "Held back for a person.",
-            Self::Refused => "The relay refused it for good.",
-            Self::Expired => "Older than `max_age` before it could be sent.",
-        }
+codes! {
+    /// Where an acknowledgement stands.
+    OutboxState {
+        /// Waits for its next attempt.
+        Due = "due",
+        /// Being offered; after an unclean end it is offered once more, unchanged.
+        Sending = "sending",
+        /// Accepted by the relay.
+        Sent = "sent",
+        /// Held back for a person.
+        Held = "held",
+        /// Refused for good.
+        Refused = "refused",
+        /// Older than `max_age` before it could be sent.
+        Expired = "expired",
     }
 }
 

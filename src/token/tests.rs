@@ -1,3 +1,5 @@
+//! Tokens: what was signed verifies, everything else does not.
+
 use proptest::prelude::*;
 
 use super::*;

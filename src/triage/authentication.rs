@@ -1,4 +1,4 @@
-//! Did the sender's authentication fail? Only our own server's word counts (RFC 8601, DESIGN section 7).
+//! Did the sender's authentication fail? Only our own server's word counts (RFC 8601, docs/mail.md).
 
 use crate::mail::{Message, Trace};
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::codes::codes;
 use crate::mail::Address;
 use crate::plan::Promise;
 use crate::reply::ReplyKind;
@@ -201,30 +202,6 @@ pub enum Effect {
     Reopens,
     /// A person of ours answered: the promise is met.
     Answers,
-}
-
-/// Codes with a word each; the words are stored, printed and explained in `docs/codes.md`.
-macro_rules! codes {
-    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name { $($(#[doc = $doc])+ #[serde(rename = $word)] $variant,)+ }
-
-        impl $name {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The code's word.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-
-            /// What the code means, in a sentence.
-            pub fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
-            }
-        }
-    };
 }
 
 codes! {

@@ -1,4 +1,4 @@
-//! Message × Arrival × Facts × Site × Policy → [`Decision`]: the table of DESIGN section 7, row by row.
+//! Message × Arrival × Facts × Site × Policy → [`Decision`]: the table of docs/mail.md, row by row.
 
 use jiff::Timestamp;
 

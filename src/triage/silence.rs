@@ -1,4 +1,4 @@
-//! When an acknowledgement that the table allows is withheld all the same (DESIGN section 7).
+//! When an acknowledgement that the table allows is withheld all the same (docs/mail.md).
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Which ticket a mail belongs to (DESIGN section 5): the first proof that holds.
+//! Which ticket a mail belongs to (docs/mail.md): the first proof that holds.
 
 use jiff::Timestamp;
 
@@ -126,7 +126,7 @@ pub fn find<'a>(facts: &'a Facts, trusted: bool, received: Timestamp, site: &Sit
 }
 
 /// The ticket that a note belongs to: a report, a receipt or a vacation notice proves nothing and needs nothing.
-pub fn find_for_note<'a>(facts: &'a Facts) -> Option<&'a TicketFacts> {
+pub fn find_for_note(facts: &Facts) -> Option<&TicketFacts> {
     facts
         .by_token
         .first()

@@ -1,3 +1,5 @@
+//! The acknowledgements as a mail client reads them: parts, headers, texts, and what never gets into them.
+
 use std::sync::Arc;
 
 use mail_parser::{HeaderValue, MessageParser, PartType};

@@ -1,3 +1,5 @@
+//! Header fields under hostile text: no control, no line break, no override gets through (I17).
+
 use mail_parser::MessageParser;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Instants, windows and opening hours in the words of both languages.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,0 +1,19 @@
+# The verbs of this project; CI runs the same.
+
+# what CI runs: format, lints, every test
+check:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    scripts/test
+
+# every test, after installing the programs they drive; arguments go to cargo test
+test *args:
+    scripts/test {{args}}
+
+# the real daemon on a dozen mails, on loopback
+demo *args:
+    cargo demo {{args}}
+
+# format the code
+fmt:
+    cargo fmt

@@ -1,0 +1,718 @@
+//! The `acuse` command as operators and other programs meet it: what it prints, refuses, and how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use support::acuse::{Site, SiteBuilder};
+
+mod support;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// A Wednesday within business hours.
+const NOW: &str = "2026-09-16T09:15:00-05:00";
+
+const USAGE: i32 = 64;
+const DATABASE: i32 = 65;
+const TRY_AGAIN: i32 = 75;
+const CONFIG: i32 = 78;
+
+/// `acuse args`, without any site, in the crate's directory.
+fn acuse(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_acuse"))
+        .args(args)
+        .current_dir(ROOT)
+        .env_clear()
+        .output()
+        .expect("acuse runs")
+}
+
+#[track_caller]
+fn text(args: &[&str]) -> String {
+    printed(&acuse(args), args)
+}
+
+#[track_caller]
+fn json(args: &[&str]) -> Value {
+    let text = text(&[args, &["--json"]].concat());
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("acuse {args:?}: {error} in {text}"))
+}
+
+#[track_caller]
+fn printed(output: &Output, args: &[&str]) -> String {
+    assert!(output.status.success(), "acuse {args:?}: {}\n{}", output.status, said(output));
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+/// What it wrote to stderr.
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// It ended with this code, and said all of this.
+#[track_caller]
+fn refused(output: &Output, code: i32, words: &[&str]) {
+    let said = said(output);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for word in words {
+        assert!(said.contains(word), "no `{word}` in:\n{said}");
+    }
+}
+
+/// A site whose servers nobody asks: no test here starts the daemon.
+fn builder() -> SiteBuilder {
+    let nobody: SocketAddr = "127.0.0.1:9".parse().expect("an address");
+    Site::builder(nobody, nobody)
+}
+
+/// `acuse ingest args` on a site, with a mail on standard input.
+fn ingest(site: &Site, args: &[&str], raw: &[u8]) -> Output {
+    let mut command = site.command(&[&["ingest"], args].concat());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("acuse runs");
+    let _ = child.stdin.take().expect("a pipe").write_all(raw); // it may end before it reads
+    child.wait_with_output().expect("acuse ends")
+}
+
+#[track_caller]
+fn ingested(site: &Site, fixture: &str) -> Value {
+    let output = ingest(site, &["--json", "--now", NOW], &support::fixture(fixture));
+    serde_json::from_str(&printed(&output, &["ingest"])).expect("JSON")
+}
+
+#[track_caller]
+fn has_keys(value: &Value, keys: &[&str]) {
+    let found: BTreeSet<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    let missing: Vec<_> = keys.iter().filter(|key| !found.contains(**key)).collect();
+    assert!(missing.is_empty(), "no {missing:?} in {value:#}");
+}
+
+// ── without configuration ─────────────────────────────────────────────────────────────────────────────────
+
+const MESSAGE_KEYS: [&str; 17] = [
+    "message_id",
+    "in_reply_to",
+    "references",
+    "from",
+    "reply_to",
+    "to",
+    "cc",
+    "subject",
+    "date",
+    "text",
+    "own_text",
+    "language",
+    "automation",
+    "bounce",
+    "attachments",
+    "defects",
+    "file",
+];
+
+#[test]
+fn explain_shows_the_decision_and_why() {
+    let page = text(&["explain", "--text", "se cayó mi página", "--now", NOW]);
+    for words in [
+        "high (alto)",
+        "«se cayó» mi página",
+        "n1",
+        "due by 2026-09-16 10:15",
+        "open (new_mail)",
+        "yes, in Spanish",
+    ] {
+        assert!(page.contains(words), "no `{words}` in:\n{page}");
+    }
+    assert!(!page.contains('\x1b'), "a pipe gets no colours");
+}
+
+#[test]
+fn explain_speaks_json() {
+    let decision = json(&["explain", "--text", "se cayó mi página", "--now", NOW]);
+    has_keys(&decision, &["message", "action", "reason", "verdict", "impact", "plan", "promise", "ack"]);
+    has_keys(&decision["message"], &MESSAGE_KEYS[..16]);
+    has_keys(&decision["verdict"], &["impact", "rule", "case", "matches", "set_aside"]);
+    has_keys(&decision["promise"], &["words", "received", "clock_starts", "due_by", "strict", "mailed_at"]);
+    assert_eq!(decision["action"], "open");
+    assert_eq!(decision["impact"], "high");
+    assert_eq!(decision["plan"], json!({ "id": "n1", "because": "default" }));
+    assert_eq!(decision["promise"]["due_by"], "2026-09-16T10:15:00-05:00");
+    assert_eq!(decision["ack"], json!({ "send": true, "because": "new_case", "language": "es" }));
+    let found = &decision["verdict"]["matches"][0];
+    has_keys(found, &["rule", "impact", "phrase", "field", "text", "start", "end"]);
+    let own: Vec<char> = decision["message"]["own_text"].as_str().unwrap().chars().collect();
+    let (start, end) = (found["start"].as_u64().unwrap() as usize, found["end"].as_u64().unwrap() as usize);
+    assert_eq!(own[start..end].iter().collect::<String>(), found["text"].as_str().unwrap());
+}
+
+#[test]
+fn explain_knows_plans_files_and_that_nothing_matches() {
+    let premium =
+        json(&["explain", "--text", "necesito un reporte", "--plan", "n3", "--at", "2026-09-20T23:00"]);
+    assert_eq!(premium["plan"], json!({ "id": "n3", "because": "command_line" }));
+    assert_eq!(
+        (&premium["promise"]["due_by"], &premium["promise"]["strict"]),
+        (&json!("2026-09-21T00:00:00-05:00"), &json!(true))
+    );
+    refused(
+        &acuse(&["explain", "--text", "hola", "--plan", "n9"]),
+        USAGE,
+        &["there is no plan `n9`", "hint: the plans are n1, n2, n3"],
+    );
+    let file = json(&["explain", "fixtures/mail/outage-es.eml", "--now", NOW]);
+    has_keys(&file["message"], &MESSAGE_KEYS);
+    assert_eq!(file["message"]["file"], "fixtures/mail/outage-es.eml");
+    let nothing = json(&["explain", "--text", "lorem ipsum dolor", "--now", NOW]);
+    assert_eq!(nothing["verdict"]["impact"], Value::Null);
+    assert_eq!((&nothing["impact"], &nothing["flags"]), (&json!("medium"), &json!(["unclassified"])));
+    refused(&acuse(&["explain", "no-such-file"]), USAGE, &["neither a file nor a ticket", "hint: "]);
+}
+
+#[test]
+fn now_makes_output_repeatable_in_any_zone() {
+    let run = |zone: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_acuse"));
+        command
+            .args(["explain", "--text", "no puedo entrar al cpanel", "--now", "2026-09-16T17:30"])
+            .env_clear();
+        let output = command.env("TZ", zone).output().expect("acuse runs");
+        printed(&output, &["explain"])
+    };
+    assert_eq!(run("America/Bogota"), run("Asia/Kathmandu"));
+    assert!(run("UTC").contains("received 2026-09-16 17:30"));
+    refused(
+        &acuse(&["explain", "--text", "hola", "--now", "ayer"]),
+        USAGE,
+        &["`ayer` is no time", "hint: write it as"],
+    );
+}
+
+#[test]
+fn inspect_prints_a_line_of_json_for_each_file() {
+    let files = [
+        "fixtures/mail/outage-es.eml",
+        "fixtures/mail/bounce-mailbox-unknown.eml",
+        "fixtures/mail/vacation-es.eml",
+    ];
+    let printed = text(&[&["inspect", "--json"], &files[..]].concat());
+    let rows: Vec<Value> =
+        printed.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert_eq!(rows.iter().map(|row| row["file"].as_str().unwrap()).collect::<Vec<_>>(), files);
+    rows.iter().for_each(|row| has_keys(row, &MESSAGE_KEYS));
+    has_keys(&rows[0]["from"], &["name", "address"]);
+    assert_eq!(rows[0]["from"]["name"], "María Pérez");
+    assert_eq!(rows[0]["message_id"], "b7d1c2f0-20260916@laespiga.example");
+    has_keys(&rows[1]["bounce"], &["recipients", "original_message_id"]);
+    has_keys(&rows[1]["bounce"]["recipients"][0], &["recipient", "status", "action", "permanent"]);
+    let kinds: Vec<_> = rows.iter().map(|row| row["automation"]["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["none", "bounce", "auto_reply"]);
+    refused(&acuse(&["inspect", "no-such-file"]), 74, &["cannot read no-such-file"]);
+}
+
+#[test]
+fn a_hostile_subject_moves_no_cursor() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mail.eml");
+    let raw = "From: =?utf-8?q?a=1B[2J?= <a@b.example>\r\nSubject: =?utf-8?q?x=0D=0A=1B]0;y=07=E2=80=AE?=\r\n\r\n\x1b[31mhola\u{202e}\r\n";
+    fs::write(&file, raw).unwrap();
+    let file = file.to_str().unwrap();
+    for page in [
+        text(&["inspect", file]),
+        text(&["explain", file, "--now", NOW]),
+        text(&["explain", "--text", "\x1b[31m se cayó \x07", "--now", NOW]),
+    ] {
+        let bad =
+            page.chars().find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
+        assert_eq!(bad, None, "{page:?}");
+    }
+}
+
+#[test]
+fn sla_explain_counts_in_the_open() {
+    let sla = ["sla", "explain", "--plan", "n2", "--impact", "medium", "--at", "2026-09-16T17:15"];
+    let promise = json(&sla);
+    has_keys(
+        &promise,
+        &["plan", "impact", "received", "clock_starts", "expected_from", "due_by", "strict", "segments"],
+    );
+    let segments = promise["segments"].as_array().unwrap();
+    segments.iter().for_each(|segment| has_keys(segment, &["from", "to", "counted_s", "why"]));
+    let counted: u64 = segments.iter().map(|segment| segment["counted_s"].as_u64().unwrap()).sum();
+    assert_eq!(counted, 3 * 3600);
+    assert_eq!(promise["due_by"], segments.last().unwrap()["to"]);
+    assert!(text(&sla).contains("due by        2026-09-17 10:15"));
+    refused(
+        &acuse(&["sla", "explain", "--plan", "n1", "--impact", "huge"]),
+        USAGE,
+        &["`huge` is not an impact"],
+    );
+}
+
+#[test]
+fn ack_preview_has_three_forms() {
+    let of_plan = ["ack", "preview", "--plan", "n3", "--impact", "high", "--lang", "en", "--now", NOW];
+    let plain = text(&of_plan);
+    let (subject, body) = plain.split_once("\n\n").expect("a subject, a blank line, the text");
+    assert!(subject.starts_with("Re: ") && !subject.contains('\n'), "{subject}");
+    assert!(body.contains("ACU-1042") && body.contains("Level 3"), "{body}");
+    let document = json(&of_plan);
+    has_keys(&document, &["subject", "text", "html", "language"]);
+    assert_eq!((&document["subject"], &document["language"]), (&json!(subject), &json!("en")));
+    assert!(document["html"].as_str().unwrap().contains("<html"));
+    let mail = text(&[&of_plan[..], &["--eml"]].concat());
+    assert!(
+        mail.contains("Auto-Submitted: auto-replied") && mail.contains("multipart/alternative"),
+        "{mail}"
+    );
+    for kind in ["ack", "unclassified", "late", "raised", "reopened"] {
+        text(&["ack", "preview", "--kind", kind, "--now", NOW]);
+    }
+    refused(&acuse(&["ack", "preview", "--kind", "nice"]), USAGE, &["there is no text `nice`", "hint: "]);
+
+    let of_mail = text(&["ack", "preview", "fixtures/mail/firewall-es.eml", "--now", NOW]);
+    assert!(of_mail.starts_with("Re: ") && of_mail.contains("impacto medio"), "{of_mail}");
+    refused(
+        &acuse(&["ack", "preview", "fixtures/mail/vacation-es.eml", "--now", NOW]),
+        1,
+        &["gets no acknowledgement (no_ticket)"],
+    );
+
+    let site = builder().init();
+    let ticket = ingested(&site, "outage-es.eml")["ticket"].as_str().unwrap().to_owned();
+    let of_ticket = site.text(&["ack", "preview", &ticket]);
+    assert!(of_ticket.contains(&ticket) && of_ticket.contains("impacto alto"), "{of_ticket}");
+    refused(&site.acuse(&["ack", "preview", "ACU-99"]), USAGE, &["neither a file nor a ticket"]);
+}
+
+#[test]
+fn the_shipped_rules_keep_their_examples_and_a_broken_one_is_found() {
+    assert!(text(&["rules", "test"]).starts_with("every yes and no line of "));
+    assert!(json(&["rules", "list"]).as_array().unwrap().len() > 15);
+    let site = builder().write();
+    let rule =
+        "[[rule]]\nid = \"erp\"\ncase = \"outage\"\nany = [\"erp ..5 {caido}\"]\nyes = [\"El ERP saluda\"]\n";
+    fs::write(site.directory().join("rules/local.toml"), rule).unwrap();
+    let output = site.acuse(&["rules", "test"]);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(
+        printed.contains("rules/local.toml:5:8") && printed.contains("hint: no phrase of `erp` matches"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn rules_score_counts_right_and_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rows.jsonl");
+    let row = |id, body, impact, case| {
+        json!({ "id": id, "subject": "", "body": body, "impact": impact, "case": case }).to_string()
+    };
+    let rows = [
+        row("a", "se cayó mi página", "high", "outage"),
+        row("b", "Please reset my cPanel password", "high", "attack"),
+    ];
+    fs::write(&file, rows.join("\n")).unwrap();
+    let score = json(&["rules", "score", file.to_str().unwrap()]);
+    has_keys(
+        &score,
+        &["total", "correct", "accuracy", "macro_f1", "per_impact", "confusion", "case_accuracy", "wrong"],
+    );
+    assert_eq!(
+        (&score["total"], &score["correct"], &score["case_accuracy"]),
+        (&json!(2), &json!(1), &json!(0.5))
+    );
+    assert_eq!(score["wrong"][0]["id"], "b");
+    fs::write(&file, "{").unwrap();
+    refused(
+        &acuse(&["rules", "score", file.to_str().unwrap()]),
+        USAGE,
+        &["rows.jsonl:1: ", "hint: a line is"],
+    );
+}
+
+// ── configuration ─────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn an_unknown_key_is_shown_where_it_stands() {
+    let site = builder().write();
+    let config = fs::read_to_string(site.config_file()).unwrap();
+    fs::write(site.config_file(), config.replace("phone =", "fone =")).unwrap();
+    for args in [&["check"][..], &["tickets", "list"], &["run"]] {
+        let output = site.acuse(args);
+        let told = said(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(CONFIG), "{args:?}: {told}");
+        for words in ["unknown key `fone`", "acuse.toml:", "^^^^", "hint: did you mean `phone`?"] {
+            assert!(told.contains(words), "{args:?}: no `{words}` in:\n{told}");
+        }
+    }
+}
+
+#[test]
+fn check_tells_every_problem_at_once() {
+    let site = builder()
+        .set("mailbox.0.tls", "maybe")
+        .set("ack.max_age", "soon")
+        .set("tickets.prefix", "TOO-LONG")
+        .write();
+    let output = site.acuse(&["check"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(CONFIG), "{told}");
+    for words in
+        ["`maybe` is no way to protect a connection", "`soon` is no span of time", "`TOO-LONG` cannot be"]
+    {
+        assert!(told.contains(words), "no `{words}` in:\n{told}");
+    }
+    let problems = String::from_utf8(site.acuse(&["check", "--json"]).stdout).unwrap();
+    let problems: Value = serde_json::from_str(&problems).unwrap();
+    problems
+        .as_array()
+        .unwrap()
+        .iter()
+        .for_each(|problem| has_keys(problem, &["file", "level", "message", "hint"]));
+    assert!(builder().write().text(&["check"]).contains("good: "));
+}
+
+#[test]
+fn config_stands_before_or_after_the_verb() {
+    let site = builder().init();
+    let config = site.config_file();
+    let config = config.to_str().unwrap();
+    let before = text(&["--config", config, "tickets", "list", "--json"]);
+    assert_eq!(before, text(&["tickets", "list", "--json", "--config", config]));
+    assert_eq!(before, text(&["tickets", "--config", config, "list", "--json"]));
+    refused(
+        &acuse(&["tickets", "list", "--config", "/no/such/acuse.toml"]),
+        CONFIG,
+        &["cannot read /no/such/acuse.toml", "hint: "],
+    );
+}
+
+#[test]
+fn the_example_holds_every_key_and_the_readme_a_working_one() {
+    let example = fs::read_to_string(Path::new(ROOT).join("acuse.example.toml")).unwrap();
+    // The comments show the defaults: a key that is commented out is a key all the same.
+    let uncommented: String = example
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|rest| rest.split_once('=').is_some_and(|(key, _)| !key.trim().contains([' ', '`'])))
+                .unwrap_or(line)
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let readme = blocks(&fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap(), "toml").remove(0);
+    for (config, must_hold) in [(example, 1), (uncommented, 40), (readme, 1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for secret in ["imap.soporte", "smtp.soporte", "ca.pem"] {
+            fs::write(at(secret), "secret\n").unwrap();
+        }
+        let mut config: toml::Table = config.parse().unwrap_or_else(|error| panic!("{error}\n{config}"));
+        let keys: usize = config.values().map(|value| value.as_table().map_or(1, toml::Table::len)).sum();
+        assert!(keys + config["mailbox"][0].as_table().unwrap().len() > must_hold);
+        for (key, path) in [("state_dir", "state"), ("local_dir", "rules")] {
+            config.insert(key.to_owned(), at(path).display().to_string().into());
+        }
+        config.remove("policy_dir");
+        fs::write(at("acuse.toml"), config.to_string()).unwrap();
+        text(&["check", "--config", at("acuse.toml").to_str().unwrap()]);
+    }
+}
+
+// ── the database ──────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn init_makes_everything_once() {
+    let site = builder().init();
+    let mode = |name: &str| fs::metadata(site.state_dir().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("."), mode("thread.key")), (0o700, 0o600));
+    let key = fs::read(site.state_dir().join("thread.key")).unwrap();
+    refused(&site.acuse(&["init"]), DATABASE, &["there is a database at", "nothing was changed", "hint: "]);
+    assert_eq!(fs::read(site.state_dir().join("thread.key")).unwrap(), key);
+}
+
+/// I14: whatever is wrong with the database, it is said, nothing is made in its place, and an MTA keeps its mail.
+#[test]
+fn an_unusable_database_is_refused_with_its_own_words() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 6] = [
+        ("there is no database at", |path| fs::remove_file(path).unwrap()),
+        ("is empty: 0 bytes", |path| fs::write(path, "").unwrap()),
+        ("is not a database of acuse", |path| {
+            fs::remove_file(path).unwrap();
+            let other = rusqlite::Connection::open(path).unwrap();
+            other.execute_batch("CREATE TABLE other (a); INSERT INTO other VALUES (1)").unwrap();
+        }),
+        ("is not a database of acuse", |path| {
+            fs::write(path, "a text file, by mistake\n".repeat(100)).unwrap()
+        }),
+        ("has schema 1000, this acuse knows up to", |path| {
+            rusqlite::Connection::open(path).unwrap().pragma_update(None, "user_version", 1000).unwrap();
+        }),
+        ("is corrupt", |path| {
+            let mut bytes = fs::read(path).unwrap();
+            let page = 4096;
+            bytes[page..].chunks_mut(page).step_by(2).for_each(|chunk| chunk.fill(0x5a));
+            fs::write(path, bytes).unwrap();
+        }),
+    ];
+    for (words, damage) in damages {
+        let site = builder().init();
+        let path = site.state_dir().join("acuse.db");
+        damage(&path);
+        let before = fs::read(&path).ok();
+        for args in [&["run"][..], &["tickets", "list"], &["db", "check"]] {
+            refused(&site.acuse(args), DATABASE, &["error: ", words, "hint: "]);
+        }
+        refused(&ingest(&site, &[], &support::fixture("outage-es.eml")), TRY_AGAIN, &[words]);
+        assert_eq!(fs::read(&path).ok(), before, "{words}: the file was changed");
+    }
+}
+
+#[test]
+fn a_read_only_database_is_refused() {
+    let site = builder().init();
+    let path = site.state_dir().join("acuse.db");
+    // SQLite itself refuses to write to a version of the file format that it does not know (offset 18): this
+    // works as root too, whom no file mode stops.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[18] = 3;
+    fs::write(&path, bytes).unwrap();
+    refused(
+        &site.acuse(&["tickets", "list"]),
+        DATABASE,
+        &["is read-only", "hint: check the owner of state_dir"],
+    );
+    refused(&ingest(&site, &[], &support::fixture("outage-es.eml")), TRY_AGAIN, &["is read-only"]);
+}
+
+// ── one mail, and what can be seen of it ──────────────────────────────────────────────────────────────────
+
+#[test]
+fn ingest_stores_and_every_list_shows_it() {
+    let site = builder().init();
+    let first = ingested(&site, "outage-es.eml");
+    has_keys(&first, &["outcome", "reason", "ticket", "message_id"]);
+    assert_eq!(
+        (&first["outcome"], &first["reason"], &first["ticket"]),
+        (&json!("opened"), &json!("new_mail"), &json!("ACU-1"))
+    );
+    assert_eq!(ingested(&site, "outage-es.eml")["outcome"], "duplicate");
+    assert_eq!(ingested(&site, "newsletter-es.eml")["outcome"], "quarantined");
+
+    let tickets = site.tickets();
+    assert_eq!(tickets.len(), 1);
+    has_keys(
+        &tickets[0],
+        &[
+            "number",
+            "subject",
+            "requester",
+            "plan",
+            "impact",
+            "case",
+            "rule",
+            "state",
+            "opened",
+            "due_by",
+            "messages",
+        ],
+    );
+    assert_eq!(tickets[0]["messages"], 1);
+    assert!(site.text(&["tickets", "list"]).contains("ACU-1"));
+    assert_eq!(site.json(&["tickets", "list", "--state", "closed"]), json!([]));
+    let shown = site.json(&["tickets", "show", "acu-1"]);
+    has_keys(&shown, &["messages", "events", "promise", "participants"]);
+    has_keys(
+        &shown["messages"][0],
+        &["direction", "from", "received", "date", "message_id", "own_text", "outcome", "reason"],
+    );
+    has_keys(&shown["events"][0], &["at", "kind", "detail"]);
+    assert_eq!(shown["promise"]["due_by"], "2026-09-16T10:15:00-05:00");
+    refused(&site.acuse(&["tickets", "show", "ACU-7"]), USAGE, &["there is no ticket `ACU-7`"]);
+
+    let outbox = site.outbox();
+    assert_eq!(outbox.len(), 1);
+    has_keys(
+        &outbox[0],
+        &["id", "ticket", "kind", "to", "state", "attempts", "next_attempt", "last_error", "message_id"],
+    );
+    assert_eq!(
+        (&outbox[0]["state"], &outbox[0]["attempts"], &outbox[0]["kind"]),
+        (&json!("due"), &json!(0), &json!("ack"))
+    );
+    let quarantine = site.json(&["quarantine", "list"]);
+    has_keys(&quarantine[0], &["id", "mailbox", "reason", "from", "subject", "size", "at"]);
+    let account = site.assert_conserved();
+    has_keys(
+        &account,
+        &["ok", "listed", "opened", "appended", "duplicate", "ignored", "quarantined", "pending", "problems"],
+    );
+    assert_eq!(
+        (&account["listed"], &account["opened"], &account["duplicate"], &account["quarantined"]),
+        (&json!(3), &json!(1), &json!(1), &json!(1))
+    );
+
+    // I15: the stored decision, whatever the clock says now.
+    let explained = site.json(&["explain", "ACU-1"]);
+    assert_eq!(explained["promise"]["due_by"], shown["promise"]["due_by"]);
+    assert_eq!(explained["verdict"]["rule"], shown["rule"]);
+}
+
+#[test]
+fn the_directory_gives_the_plan() {
+    let site = builder().init();
+    let row =
+        site.json(&["customers", "set", "maria.perez@laespiga.example", "--plan", "n2", "--name", "María"]);
+    has_keys(&row[0], &["key", "kind", "id", "name", "language", "plan"]);
+    site.text(&["customers", "set", "@laespiga.example", "--plan", "n3"]);
+    ingested(&site, "outage-es.eml");
+    assert_eq!(site.tickets()[0]["plan"], "n2", "an address row beats a domain row");
+    assert_eq!(site.json(&["customers", "list"]).as_array().unwrap().len(), 2);
+    assert_eq!(site.json(&["customers", "show", "laespiga.example"])[0]["plan"], "n3");
+    for (args, words) in [
+        (&["customers", "set", "gmail.com", "--plan", "n2"], "anybody may have an address at gmail.com"),
+        (&["customers", "set", "not an address", "--plan", "n2"], "neither an address nor a domain"),
+        (&["customers", "set", "ana@cliente.example", "--plan", "n9"], "there is no plan `n9`"),
+    ] {
+        refused(&site.acuse(args), USAGE, &[words, "hint: "]);
+    }
+}
+
+/// Section 10: an MTA's pipe returns the customer's mail on any code but 0 and 75.
+#[test]
+fn ingest_ends_with_0_or_75_and_nothing_else() {
+    let site = builder().init();
+    let mail = support::fixture("outage-es.eml");
+    for args in [
+        &["--no-such-option"][..],
+        &["--received", "ayer"],
+        &["--now", "mañana"],
+        &["/no/such/file"],
+        &["a", "b"],
+    ] {
+        refused(&ingest(&site, args, &mail), TRY_AGAIN, &["error: "]);
+    }
+    for arguments in
+        [&["ingest"][..], &["--config", "/no/such/acuse.toml", "ingest"], &["ingest", "--config"]]
+    {
+        assert_eq!(acuse(arguments).status.code(), Some(TRY_AGAIN), "{arguments:?}");
+    }
+    let closed = ingest(&site, &[], b"");
+    assert!(matches!(closed.status.code(), Some(0 | TRY_AGAIN)), "{}", said(&closed));
+    fs::remove_file(site.state_dir().join("thread.key")).unwrap();
+    refused(&ingest(&site, &[], &mail), TRY_AGAIN, &["no thread key"]);
+    // A word that only looks like the verb keeps its own code.
+    refused(&site.acuse(&["explain", "ingest"]), USAGE, &["neither a file nor a ticket"]);
+}
+
+#[test]
+fn a_wrong_command_line_is_64_and_help_is_0() {
+    refused(&acuse(&["frobnicate"]), USAGE, &["frobnicate"]);
+    refused(&acuse(&["explain"]), USAGE, &["required"]);
+    for verb in [
+        "",
+        "run",
+        "ingest",
+        "explain",
+        "rules",
+        "sla",
+        "ack",
+        "tickets",
+        "customers",
+        "outbox",
+        "quarantine",
+        "db",
+    ] {
+        let args: Vec<&str> = [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        assert!(text(&args).contains("Usage: acuse"));
+    }
+    assert_eq!(text(&["--version"]), concat!("acuse ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+// ── what is shipped beside the binary ─────────────────────────────────────────────────────────────────────
+
+/// The fenced blocks of a page in one language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// The words of a command line; `"` keeps several together.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    let words = parts.flat_map(|(index, part)| match index % 2 {
+        1 => vec![part.to_owned()],
+        _ => part.split_whitespace().map(str::to_owned).collect(),
+    });
+    words.collect()
+}
+
+#[test]
+fn what_the_pages_show_is_what_acuse_prints() {
+    let mut examples = 0;
+    for page in ["README.md", "rules/README.md"] {
+        let text = fs::read_to_string(Path::new(ROOT).join(page)).unwrap();
+        for block in blocks(&text, "console") {
+            let (command, shown) = block.split_once('\n').unwrap();
+            let line = command
+                .strip_prefix("$ acuse ")
+                .unwrap_or_else(|| panic!("{page}: `{command}` does not run acuse"));
+            let args = words(line);
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let printed = printed(&acuse(&args), &args);
+            assert!(
+                shown == printed,
+                "{page} shows another answer of `{command}`; write this one:\n\n{printed}"
+            );
+            examples += 1;
+        }
+    }
+    assert!(examples >= 4, "only {examples} examples were found");
+}
+
+#[test]
+fn the_rules_that_the_page_teaches_work() {
+    let page = fs::read_to_string(Path::new(ROOT).join("rules/README.md")).unwrap();
+    let site = builder().write();
+    let taught = blocks(&page, "toml");
+    assert!(taught.len() >= 2);
+    for (index, block) in taught.iter().enumerate() {
+        fs::write(site.directory().join(format!("rules/taught-{index}.toml")), block).unwrap();
+    }
+    let output = site.acuse(&["rules", "test"]);
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
+}
+
+#[test]
+fn systemd_understands_the_unit_and_finds_it_hardened() {
+    let run = |args: &[&str]| {
+        let command = Command::new("systemd-analyze").args(args).output();
+        command.unwrap_or_else(|error| {
+            panic!("systemd-analyze: {error}; install it with: apt-get install -y systemd")
+        })
+    };
+    let unit = fs::read_to_string(Path::new(ROOT).join("systemd/acuse.service")).unwrap();
+    assert!(unit.contains("Type=notify\n") && unit.contains("LoadCredential=imap.soporte:"));
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("acuse.service");
+    fs::write(&copy, unit.replace("/usr/bin/acuse", env!("CARGO_BIN_EXE_acuse"))).unwrap();
+    let copy = copy.to_str().unwrap();
+    let verified = run(&["verify", copy]);
+    assert!(verified.status.success() && said(&verified).is_empty(), "{}", said(&verified));
+    let secure = run(&["security", "--offline=true", "--threshold=15", copy]);
+    assert!(secure.status.success(), "{}", String::from_utf8_lossy(&secure.stdout));
+}
