@@ -8,10 +8,11 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::mail::{self, Defect, Message};
 use crate::policy::Policy;
+use crate::rules::Verdict;
 use crate::site::Site;
-use crate::store::{ArrivalId, FolderId, Fresh, Incoming, Intake, Setting, Store, StoreError, Tx};
+use crate::store::{ArrivalId, FolderId, Fresh, Incoming, Intake, Packed, Setting, Store, StoreError, Tx};
 use crate::ticket::TicketNumber;
-use crate::triage::{Arrival, Decision, Reason, triage};
+use crate::triage::{Arrival, Decision, Reason, classify, triage};
 
 /// How a mail is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Stored {
     pub message_id: Option<String>,
     /// Its author, for the log.
     pub from: Option<String>,
+    /// Nothing is to be done with it on the server: it stays where it is.
+    pub stays: bool,
 }
 
 /// Reads a mail. What the parser cannot bear is read from its headers.
@@ -62,18 +65,38 @@ pub fn read(raw: &[u8], reading: Reading) -> Message {
     }
 }
 
+/// A mail with everything that can be known of it without the database.
+#[derive(Debug)]
+pub struct Read {
+    /// The exact bytes, packed.
+    pub raw: Packed,
+    /// What was read in them.
+    pub message: Message,
+    /// What the rules say of it.
+    pub verdict: Verdict,
+}
+
+impl Read {
+    /// Reads, classifies and packs a mail: all that is costly, before anybody waits for the database.
+    pub fn new(raw: &[u8], reading: Reading, policy: &Policy) -> std::io::Result<Self> {
+        let message = read(raw, reading);
+        let verdict = classify(&message, policy);
+        Ok(Self { raw: Packed::new(raw)?, message, verdict })
+    }
+}
+
 /// The heart: facts, decision, writes, in one transaction (or savepoint).
 pub fn one(
     tx: &Tx<'_>,
     id: ArrivalId,
-    raw: &[u8],
-    message: &Message,
+    mail: &Read,
     arrival: &Arrival,
     setting: Setting<'_>,
 ) -> Result<(Decision, Option<TicketNumber>), StoreError> {
     let Setting { site, policy, now, .. } = setting;
+    let Read { raw, message, verdict } = mail;
     let facts = tx.facts(message, arrival, site, &policy.plans, now)?;
-    let decision = triage(message, arrival, &facts, site, policy, now);
+    let decision = triage(message, verdict, arrival, &facts, site, policy, now);
     let ticket = tx.apply(id, Incoming { raw, message, arrival, facts: &facts }, &decision, setting)?;
     Ok((decision, ticket))
 }
@@ -93,7 +116,7 @@ pub struct Cursor {
 /// the others commit together. An error means that nothing was committed.
 pub fn batch(
     store: &mut Store,
-    mails: &[(Fetched, Message)],
+    mails: &[(Fetched, Read)],
     cursor: Option<Cursor>,
     site: &Site,
     policy: &Policy,
@@ -101,16 +124,16 @@ pub fn batch(
 ) -> Result<Vec<Stored>, StoreError> {
     store.transaction(|tx| {
         let mut done = Vec::with_capacity(mails.len());
-        for (mail, message) in mails {
+        for (mail, read) in mails {
             let setting = Setting { site, policy, fresh: fresh(), now };
-            let stored = tx.savepoint(|tx| one(tx, mail.id, &mail.raw, message, &mail.arrival, setting));
+            let stored = tx.savepoint(|tx| one(tx, mail.id, read, &mail.arrival, setting));
             let (decision, ticket) = match stored {
                 Ok((decision, ticket)) => (Some(decision), ticket),
                 Err(error) if error.is_temporary() => return Err(error),
                 Err(error) => {
                     let mailbox = &mail.arrival.mailbox;
                     let why = error.to_string();
-                    tx.quarantine_unread(mail.id, mailbox, Reason::StoreFailed, Some(&mail.raw), &why, now)?;
+                    tx.quarantine_unread(mail.id, mailbox, Reason::StoreFailed, Some(&read.raw), &why, now)?;
                     (None, None)
                 }
             };
@@ -118,16 +141,16 @@ pub fn batch(
                 id: mail.id,
                 decision,
                 ticket,
-                message_id: message.message_id.clone(),
-                from: message.from.as_ref().map(|from| from.address.clone()),
+                message_id: read.message.message_id.clone(),
+                from: read.message.from.as_ref().map(|from| from.address.clone()),
+                // of an oversize mail the server has the only whole copy (I2)
+                stays: cursor.is_some_and(|cursor| cursor.keep) || mail.reading == Reading::Head,
             });
         }
         if let Some(cursor) = cursor {
             tx.advance(cursor.folder, cursor.last_uid)?;
-            if cursor.keep {
-                tx.settled(mails.iter().map(|(mail, _)| mail.id))?;
-            }
         }
+        tx.settled(done.iter().filter(|mail| mail.stays).map(|mail| mail.id))?;
         Ok(done)
     })
 }
@@ -142,13 +165,15 @@ pub fn unlisted(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<(Message, Decision, Option<TicketNumber>), StoreError> {
-    let message = read(raw, Reading::Whole); // before BEGIN: nobody waits for a parser
-    store.transaction(|tx| {
-        let id = tx.claim_unlisted(intake, arrival.received, raw.len(), now)?;
-        let setting = Setting { site, policy, fresh: fresh(), now };
-        let (decision, ticket) = one(tx, id, raw, &message, arrival, setting)?;
-        Ok((message, decision, ticket))
-    })
+    let read = Read::new(raw, Reading::Whole, policy)?;
+    store
+        .transaction(|tx| {
+            let id = tx.claim_unlisted(intake, arrival.received, raw.len(), now)?;
+            let setting = Setting { site, policy, fresh: fresh(), now };
+            let (decision, ticket) = one(tx, id, &read, arrival, setting)?;
+            Ok((decision, ticket))
+        })
+        .map(|(decision, ticket)| (read.message, decision, ticket))
 }
 
 fn fresh() -> Fresh {
@@ -191,15 +216,19 @@ impl Readers {
         Ok(Self { jobs })
     }
 
-    /// Reads a batch in parallel; the order stays.
-    pub async fn read(&self, mails: Vec<Fetched>) -> Vec<(Fetched, Message)> {
+    /// Reads a batch in parallel; the order stays. An error: a mail cannot be packed, for want of memory.
+    pub async fn read(
+        &self,
+        mails: Vec<Fetched>,
+        policy: &Arc<Policy>,
+    ) -> std::io::Result<Vec<(Fetched, Read)>> {
         let expected = mails.len();
         let (results, mut inbox) = unbounded_channel();
         for (index, mail) in mails.into_iter().enumerate() {
-            let results = results.clone();
+            let (results, policy) = (results.clone(), Arc::clone(policy));
             let job: Job = Box::new(move || {
-                let message = read(&mail.raw, mail.reading);
-                drop(results.send((index, mail, message))); // nobody waits any more: the batch was given up
+                let read = Read::new(&mail.raw, mail.reading, &policy);
+                drop(results.send((index, mail, read))); // nobody waits any more: the batch was given up
             });
             if self.jobs.send(job).is_err() {
                 break; // the threads only end with the last handle
@@ -211,6 +240,6 @@ impl Readers {
             read.push(result);
         }
         read.sort_unstable_by_key(|(index, ..)| *index);
-        read.into_iter().map(|(_, mail, message)| (mail, message)).collect()
+        read.into_iter().map(|(_, mail, read)| Ok((mail, read?))).collect()
     }
 }

@@ -18,7 +18,7 @@ use crate::reply::words;
 use crate::rules::{Field, Match};
 use crate::site::Site;
 use crate::ticket::{Impact, TicketNumber};
-use crate::triage::{Arrival, CustomerFacts, Decision, Facts, PlanBecause, triage};
+use crate::triage::{Arrival, CustomerFacts, Decision, Facts, PlanBecause, classify, triage};
 
 /// `acuse explain`
 #[derive(Debug, Args)]
@@ -90,7 +90,8 @@ pub fn of_mail(
             None => CustomerFacts { id: 0, name: None, language: None, plan, by },
         });
     }
-    let decision = triage(&message, &arrival, &facts, &site, &policy, now);
+    let verdict = classify(&message, &policy);
+    let decision = triage(&message, &verdict, &arrival, &facts, &site, &policy, now);
     Ok(Explained { file, message, decision, mailed_at: None, policy, site })
 }
 

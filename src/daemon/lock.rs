@@ -58,22 +58,23 @@ impl StateLock {
     }
 }
 
-/// Counts one start up, in the database and then in a file beside it. A database behind the file was restored: what
-/// arrived until now may have been acknowledged before, so it never is again. Says whether it was.
-pub fn count_start(state_dir: &Path, store: &mut Store, now: Timestamp) -> Result<bool, StoreError> {
-    let path = state_dir.join("starts");
+/// Counts one up, in the database and then in a file beside it; at every start, at every end, and every minute between,
+/// so that a copy of the database falls behind the file soon. A database behind the file was restored: what arrived
+/// until now may have been acknowledged before, so it never is again. Says whether it was.
+pub fn count_up(state_dir: &Path, store: &mut Store, now: Timestamp) -> Result<bool, StoreError> {
+    let path = state_dir.join("epoch");
     let on_disk: i64 = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().parse().unwrap_or(0),
         Err(_) => 0,
     };
     let (count, was_restored) = store.transaction(|tx| {
-        let in_database = tx.starts()?;
+        let in_database = tx.epoch()?;
         let was_restored = in_database < on_disk;
         if was_restored {
             tx.silence_the_past(now)?;
         }
         let count = in_database.max(on_disk) + 1;
-        tx.set_starts(count)?;
+        tx.set_epoch(count)?;
         Ok((count, was_restored))
     })?;
     let fresh = path.with_extension("new");

@@ -64,7 +64,7 @@ struct Shared {
 const ROOM_KIB: usize = 64 << 10;
 /// How long the tasks may take to finish what they have in hand.
 const GRACE: Duration = Duration::from_secs(30);
-/// How often the house is kept: closing silent tickets, checkpoints.
+/// How often the house is kept: closing silent tickets, checkpoints, the counter of I18.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Runs until `stop`: every batch in hand is finished, nothing new is begun.
@@ -77,7 +77,7 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
         return Err(DaemonError::NoKey(state_dir.display().to_string()));
     }
     let now = clock::now();
-    if lock::count_start(&state_dir, &mut database, now)? {
+    if lock::count_up(&state_dir, &mut database, now)? {
         tracing::warn!("the database was restored: nothing that arrived until now is acknowledged");
     }
     let again = database.transaction(|tx| tx.reoffer())?;
@@ -117,21 +117,28 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
             "some tasks did not finish in time; what they had in hand is redone at the next start"
         );
     }
+    // whatever is a copy of the database until here is now behind (I18)
+    let counted = shared.writer.call(move |store| lock::count_up(&state_dir, store, clock::now())).await;
+    if let Ok(Err(error)) = counted {
+        tracing::error!(%error, "a copy of the database that is put back will not be told from it");
+    }
     drop(shared);
     let _ = tokio::task::spawn_blocking(move || thread.join()).await; // the last commit is on disk
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Closes what stayed silent after an answer, and moves the WAL into the database.
+/// Counts up, closes what stayed silent after an answer, and moves the WAL into the database.
 async fn keep_house(shared: Shared) {
     let close_after = shared.config.site.close_after;
     loop {
         let now = clock::now();
         let before = now.saturating_sub(close_after).unwrap_or(now);
+        let state_dir = shared.config.state_dir.clone();
         let kept = shared
             .writer
             .call(move |store| {
+                lock::count_up(&state_dir, store, now)?;
                 let closed = store.transaction(|tx| tx.close_answered(before, now))?;
                 store.checkpoint()?;
                 Ok::<_, StoreError>(closed)

@@ -1,6 +1,6 @@
 //! One folder of one mailbox: list, fetch, store, settle, wait; for ever, whatever the server does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::backoff::{Backoff, jitter};
 use super::{Shared, clock};
 use crate::config::{After, Mailbox};
-use crate::imap::{ImapError, Listed, MAX_SET, Session, Settle, Timeouts, Woken};
+use crate::imap::{Code, ImapError, Listed, MAX_SET, Session, Settle, Timeouts, Woken};
 use crate::ingest::{self, Cursor, Fetched, Reading, Stored};
 use crate::store::{ArrivalId, Folder, NewArrival, StoreError, Unsettled, WriterGone};
 use crate::ticket::{Impact, Outcome};
@@ -27,8 +27,11 @@ const IDLE_RENEWAL: Duration = Duration::from_secs(9 * 60);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// A refused login is tried again, slowly: too many tries lock an account.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
-/// A UID whose fetch failed that often, a breach of protocol counting twice, is set aside.
-const SUSPICION: u32 = 4;
+/// A server may keep us from stopping for so long; what was in hand then is redone at the next start.
+const PARTING: Duration = Duration::from_secs(5);
+/// A mail whose fetch fails when it is fetched alone is set aside at this: after two failures that tell of the mail,
+/// or three that may be the network's.
+const SUSPICION: u32 = 6;
 
 /// Why a visit ended.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +55,15 @@ pub(super) async fn watch(shared: &Shared, mailbox: &Mailbox, folder: &str) {
         idle_deaf: false,
     };
     loop {
-        let wait = match watch.visit().await {
+        let parted = async {
+            shared.stop.cancelled().await;
+            tokio::time::sleep(PARTING).await;
+        };
+        let visit = tokio::select! {
+            ended = watch.visit() => ended,
+            () = parted => Ok(()),
+        };
+        let wait = match visit {
             Ok(()) => return,
             Err(VisitError::Writer(WriterGone)) => return shared.stop.cancel(),
             Err(VisitError::Imap(error @ ImapError::AuthRefused(_))) => {
@@ -97,9 +108,9 @@ struct Done {
 struct Batch {
     mails: Vec<Fetched>,
     uids: BTreeMap<ArrivalId, u32>,
-    /// They stay on the server untouched, whatever `after` says: they are too large to be kept here whole.
-    stay: BTreeSet<ArrivalId>,
-    last_uid: Option<u32>,
+    last_uid: u32,
+    /// The server lists them and gave nothing: they are claimed, and asked for once more alone.
+    withheld: Vec<Listed>,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -127,8 +138,10 @@ impl Watch<'_> {
                 mailbox = self.mailbox.name,
                 folder = self.folder,
                 uidvalidity = selected.uid_validity,
+                renumbered = folder.renumbered,
                 "enrolled"
             );
+            self.suspects.clear(); // they were UIDs of another UIDVALIDITY
         }
         let mut woken = Woken::News;
         loop {
@@ -151,21 +164,26 @@ impl Watch<'_> {
 
     /// Everything that is there to do now. Says how many mails were new.
     async fn pass(&mut self, session: &mut Session, folder: &mut Folder) -> Result<usize, VisitError> {
-        self.redo(session, folder).await?;
         self.settle_leftovers(session, folder).await?;
         let mut found = 0;
-        loop {
+        let asked = loop {
+            self.redo(session, folder).await?;
+            let asked = clock::now();
             let listed = session.list_above(folder.last_uid).await?;
-            if listed.is_empty() || self.shared.stop.is_cancelled() {
-                break;
+            if self.shared.stop.is_cancelled() {
+                return Ok(found);
+            }
+            if listed.is_empty() {
+                break asked;
             }
             found += listed.len();
             self.take(session, folder, &listed).await?;
-        }
+        };
+        self.suspects.clear();
         let id = folder.id;
         let (mailbox, name) = (self.mailbox.name.clone(), self.folder.to_owned());
         self.store(move |tx, now| {
-            tx.polled(id, now)?;
+            tx.polled(id, asked)?;
             tx.alert_ends(now, "mailbox_unreachable", &subject(&mailbox, &name))?;
             tx.alert_ends(now, "login_refused", &subject(&mailbox, &name))
         })
@@ -174,7 +192,8 @@ impl Watch<'_> {
         Ok(found)
     }
 
-    /// Mails that were claimed when the last run ended uncleanly: one by one, so that one which kills us is found.
+    /// Mails that were claimed and came to no outcome, by an unclean end or because the server withheld them: one by
+    /// one, so that one which kills us is found.
     async fn redo(&mut self, session: &mut Session, folder: &Folder) -> Result<(), VisitError> {
         let id = folder.id;
         for pending in self.store(move |tx, _| tx.pending(id)).await? {
@@ -187,27 +206,37 @@ impl Watch<'_> {
                 continue;
             };
             let deaths = self.store(move |tx, _| tx.claim_alone(pending.id)).await?;
-            let fetched = self.fetch(session, folder, std::slice::from_ref(mail)).await;
-            let done = match fetched {
-                Ok(Some(mut batch)) => {
-                    batch.last_uid = None; // the cursor is past it, or will pass it
-                    if deaths >= 2 {
-                        batch.mails.iter_mut().for_each(|mail| mail.reading = Reading::Poison);
-                    }
-                    self.ingest(folder, batch).await
-                }
-                Ok(None) => Ok(Vec::new()),
-                Err(error) => Err(error),
-            };
-            match done {
+            match self.redo_alone(session, folder, mail, deaths).await {
                 Ok(done) => self.settle(session, done).await?,
                 Err(error) => {
                     self.store(move |tx, _| tx.unclaim_alone(pending.id)).await?; // no crash: it does not count
+                    self.suspect(&listed, &error);
                     return Err(error);
                 }
             }
         }
         Ok(())
+    }
+
+    async fn redo_alone(
+        &self,
+        session: &mut Session,
+        folder: &Folder,
+        mail: &Listed,
+        deaths: u32,
+    ) -> Result<Vec<Done>, VisitError> {
+        let Some(mut batch) = self.fetch(session, folder, std::slice::from_ref(mail)).await? else {
+            return Ok(Vec::new());
+        };
+        if !batch.withheld.is_empty() {
+            self.set_aside(folder, mail).await?;
+            return Ok(Vec::new());
+        }
+        if deaths >= 2 {
+            let whole = batch.mails.iter_mut().filter(|mail| mail.reading == Reading::Whole);
+            whole.for_each(|mail| mail.reading = Reading::Poison);
+        }
+        self.ingest(folder, batch).await
     }
 
     /// Outcomes that were on disk when the server had not heard of them yet.
@@ -228,7 +257,7 @@ impl Watch<'_> {
     ) -> Result<(), VisitError> {
         let (backlog, fresh): (Vec<Listed>, Vec<Listed>) = listed
             .iter()
-            .partition(|mail| mail.internal_date.is_some_and(|date| date < folder.backlog_before));
+            .partition(|mail| mail.internal_date.is_some_and(|date| folder.is_left_alone(mail.uid, date)));
         self.leave(folder, &backlog).await?;
         let mut unsettled: Vec<Done> = Vec::new();
         let mut in_hand: Option<Batch> = None;
@@ -270,6 +299,8 @@ impl Watch<'_> {
         if !self.shared.stop.is_cancelled()
             && let Some(last) = listed.last()
         {
+            let (id, uid) = (folder.id, last.uid);
+            self.store(move |tx, _| tx.advance(id, uid)).await?; // past mail that was left alone, too
             folder.last_uid = last.uid;
         }
         Ok(())
@@ -347,8 +378,8 @@ impl Watch<'_> {
         let mut batch = Batch {
             mails: Vec::with_capacity(fetched.len()),
             uids: id_of.iter().map(|(uid, id)| (*id, *uid)).collect(),
-            stay: BTreeSet::new(),
-            last_uid: Some(last.uid),
+            last_uid: last.uid,
+            withheld: Vec::new(),
             _room: room,
         };
         let mut missing: BTreeMap<u32, ArrivalId> = id_of.clone();
@@ -362,26 +393,22 @@ impl Watch<'_> {
                 backlog: folder.is_backlog(mail.uid, received),
             };
             let reading = if oversize { Reading::Head } else { Reading::Whole };
-            if oversize {
-                batch.stay.insert(id);
-            }
             batch.mails.push(Fetched { id, arrival, raw: mail.raw, reading });
         }
         if !missing.is_empty() {
             let uids: Vec<u32> = missing.keys().copied().collect();
-            let there: BTreeSet<u32> = session.list_uids(&uids).await?.iter().map(|mail| mail.uid).collect();
-            for (uid, id) in missing {
-                if there.contains(&uid) {
-                    // listed, there, and not given: it is pending, and redone alone at the next pass
-                    tracing::warn!(
-                        mailbox = self.mailbox.name,
-                        folder = self.folder,
-                        uid,
-                        "the server did not give a mail that it lists"
-                    );
-                } else {
-                    self.conclude(id, Reason::Gone).await?;
-                }
+            batch.withheld = session.list_uids(&uids).await?;
+            for Listed { uid, .. } in &batch.withheld {
+                missing.remove(uid);
+                tracing::warn!(
+                    mailbox = self.mailbox.name,
+                    folder = self.folder,
+                    uid,
+                    "the server does not give a mail that it lists"
+                );
+            }
+            for id in missing.into_values() {
+                self.conclude(id, Reason::Gone).await?;
             }
         }
         Ok(Some(batch))
@@ -389,30 +416,21 @@ impl Watch<'_> {
 
     /// Reads, decides and stores a batch; says what the server is to hear of.
     async fn ingest(&self, folder: &Folder, batch: Batch) -> Result<Vec<Done>, VisitError> {
-        let Batch { mails, uids, stay, last_uid, _room } = batch;
-        let read = self.shared.readers.read(mails).await;
+        let Batch { mails, uids, last_uid, withheld: _, _room } = batch;
+        let read = self.shared.readers.read(mails, &self.shared.policy).await.map_err(StoreError::from)?;
         let keep = self.mailbox.after == After::Keep;
-        let cursor = Cursor { folder: folder.id, last_uid: last_uid.unwrap_or(0), keep };
+        let cursor = Cursor { folder: folder.id, last_uid, keep };
         let (config, policy) = (self.shared.config.clone(), self.shared.policy.clone());
         let stored = self
             .shared
             .writer
-            .call(move |store| {
-                let stored = ingest::batch(store, &read, Some(cursor), &config.site, &policy, clock::now())?;
-                if !stay.is_empty() {
-                    store.transaction(|tx| tx.settled(stay))?;
-                }
-                Ok::<_, StoreError>(stored)
-            })
+            .call(move |store| ingest::batch(store, &read, Some(cursor), &config.site, &policy, clock::now()))
             .await??;
         if stored.iter().any(|mail| mail.decision.as_ref().is_some_and(|decision| decision.ack.send)) {
             self.shared.outbox.notify_one();
         }
         stored.iter().for_each(|mail| self.log(mail));
-        if keep {
-            return Ok(Vec::new());
-        }
-        let done = stored.into_iter().filter_map(|mail| {
+        let done = stored.into_iter().filter(|mail| !mail.stays).filter_map(|mail| {
             let outcome =
                 mail.decision.as_ref().map_or(Outcome::Quarantined, |decision| decision.action.outcome());
             let impact = mail.decision.map(|decision| decision.impact);
@@ -440,6 +458,10 @@ impl Watch<'_> {
 
     /// Tells the server. A refusal is an alert and no more: the outcomes are on disk, and the next pass tries again.
     async fn settle(&self, session: &mut Session, done: Vec<Done>) -> Result<(), VisitError> {
+        if self.mailbox.after == After::Keep && !done.is_empty() {
+            // left from before `after` was changed
+            return self.store(move |tx, _| tx.settled(done.iter().map(|mail| mail.id))).await;
+        }
         let mut places: BTreeMap<Place, Vec<&Done>> = BTreeMap::new();
         for mail in &done {
             places
@@ -456,13 +478,20 @@ impl Watch<'_> {
             for some in mails.chunks(MAX_SET) {
                 let uids: Vec<u32> = some.iter().map(|mail| mail.uid).collect();
                 let mut settled = session.settle(&uids, &settle).await;
-                if matches!(settled, Err(ImapError::CannotMove)) {
+                if let Err(error @ ImapError::CannotMove) = &settled {
+                    tracing::warn!(mailbox = self.mailbox.name, folder = self.folder, %error, "flagged instead");
+                    self.alert("cannot_move", &error.to_string()).await;
                     settled = session.settle(&uids, &Settle::Flag).await;
                 }
                 match settled {
                     Ok(()) => {
                         let ids: Vec<ArrivalId> = some.iter().map(|mail| mail.id).collect();
-                        self.store(move |tx, _| tx.settled(ids)).await?;
+                        let subject = subject(&self.mailbox.name, self.folder);
+                        self.store(move |tx, now| {
+                            tx.settled(ids)?;
+                            tx.alert_ends(now, "cannot_settle", &subject)
+                        })
+                        .await?;
                     }
                     Err(error) if error.leaves_session_usable() => {
                         tracing::error!(mailbox = self.mailbox.name, folder = self.folder, %error,
@@ -480,8 +509,9 @@ impl Watch<'_> {
     fn suspect(&mut self, batch: &[Listed], error: &VisitError) {
         let VisitError::Imap(error) = error else { return };
         let weight = match error {
-            ImapError::Protocol { .. } | ImapError::No { .. } | ImapError::Bad { .. } => 2,
-            _ => 1,
+            ImapError::No { code: Code::Unavailable, .. } => return, // the server's own trouble (RFC 5530)
+            ImapError::Protocol { .. } | ImapError::No { .. } | ImapError::Bad { .. } => SUSPICION / 2,
+            _ => SUSPICION / 3,
         };
         let alone = batch.len() == 1;
         for mail in batch {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::apply::unpack;
+use super::packed::unpack;
 use super::{Fresh, Incoming, Result, Setting, Tx, ms};
 use crate::mail::{Address, Message};
 use crate::policy::Policy;

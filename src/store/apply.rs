@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 use serde_json::json;
 
-use super::{ArrivalId, Result, StoreError, Tx, ms};
+use super::{ArrivalId, Packed, Result, StoreError, Tx, ms};
 use crate::mail::{Address, Message};
 use crate::plan::Promise;
 use crate::policy::Policy;
@@ -23,7 +23,7 @@ const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
     /// The exact bytes (I2).
-    pub raw: &'a [u8],
+    pub raw: &'a Packed,
     /// What was read in them.
     pub message: &'a Message,
     /// Where and when it came.
@@ -135,11 +135,7 @@ impl Tx<'_> {
         ticket: Option<i64>,
         now: Timestamp,
     ) -> Result<i64> {
-        let raw_hash = ring::digest::digest(&ring::digest::SHA256, mail.raw);
-        let size = i64::try_from(mail.raw.len()).unwrap_or(i64::MAX);
-        self.connection
-            .prepare_cached("INSERT INTO raw (hash, size, zstd) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-            .execute(params![raw_hash.as_ref(), size, zstd::bulk::compress(mail.raw, 1)?])?;
+        self.keep(mail.raw)?;
         let message = mail.message;
         let role = ticket.map(|_| match (decision.action, decision.effect) {
             (Action::Note, _) => "note",
@@ -158,13 +154,13 @@ impl Tx<'_> {
             .query_row(
                 params![
                     &message.content_hash.0[..],
-                    raw_hash.as_ref(),
+                    &mail.raw.hash[..],
                     message.message_id,
                     message.from.as_ref().map(|from| from.address.as_str()),
                     message.subject,
                     message.date.map(ms),
                     ms(mail.arrival.received),
-                    size,
+                    mail.raw.bytes(),
                     decision.action.outcome().as_str(),
                     decision.reason.as_str(),
                     decided,
@@ -289,9 +285,4 @@ impl Tx<'_> {
         }
         Ok(())
     }
-}
-
-/// Unpacks the exact bytes of a stored mail.
-pub(super) fn unpack(packed: &[u8], size: i64) -> Result<Vec<u8>> {
-    Ok(zstd::bulk::decompress(packed, usize::try_from(size).unwrap_or(0))?)
 }

@@ -22,20 +22,28 @@ pub struct Folder {
     pub id: FolderId,
     /// Every UID up to this one has its arrival row.
     pub last_uid: u32,
-    /// What has a UID below was there at enrolment: no ack (I18).
+    /// What has a UID below was there at enrolment, or when UIDVALIDITY changed.
     pub enrolled_uidnext: u32,
-    /// What arrived before is ignored and left in place.
+    /// What of that arrived before is ignored and left in place.
     pub backlog_before: Timestamp,
     /// What arrived before gets no ack (I18).
     pub silent_before: Timestamp,
+    /// It was read under another UIDVALIDITY before, so that its UIDs do not tell what is older than our time.
+    pub renumbered: bool,
     /// This call enrolled it.
     pub is_new: bool,
 }
 
 impl Folder {
+    /// Whether a mail is too old to become a ticket. What came in after enrolment never is, whatever its date: a
+    /// colleague may move an old mail here on purpose.
+    pub fn is_left_alone(&self, uid: u32, received: Timestamp) -> bool {
+        uid < self.enrolled_uidnext && received < self.backlog_before
+    }
+
     /// Whether a mail is from before our time: a ticket perhaps, never an ack (I18).
     pub fn is_backlog(&self, uid: u32, received: Timestamp) -> bool {
-        uid < self.enrolled_uidnext || received < self.silent_before
+        received < self.silent_before || (uid < self.enrolled_uidnext && !self.renumbered)
     }
 }
 
@@ -96,7 +104,7 @@ impl Tx<'_> {
     /// The folder's row; enrols it at its first successful SELECT, and anew when UIDVALIDITY changed.
     ///
     /// After a change all is listed again: what arrived before the last successful poll gets no ack, and what was
-    /// too old at enrolment stays so (I18).
+    /// too old at enrolment stays so (I18). What the old UIDs still had to wait for is over.
     pub fn folder(
         &self,
         mailbox: &str,
@@ -106,13 +114,16 @@ impl Tx<'_> {
         backlog: SignedDuration,
         now: Timestamp,
     ) -> Result<Folder> {
+        self.forget_other_uids(mailbox, name, uid_validity)?;
         let known = self
             .connection
             .prepare_cached(
-                "SELECT id, last_uid, enrolled_uidnext, backlog_before, silent_before FROM folder
-                 WHERE mailbox = ?1 AND name = ?2 AND uidvalidity = ?3",
+                "SELECT id, last_uid, enrolled_uidnext, backlog_before, silent_before,
+                        EXISTS (SELECT 1 FROM folder AS older
+                                WHERE mailbox = ?1 AND name = ?2 AND older.id < folder.id)
+                 FROM folder WHERE mailbox = ?1 AND name = ?2 AND uidvalidity = ?3",
             )?
-            .query_row(params![mailbox, name, uid_validity], |row| folder(row, false))
+            .query_row(params![mailbox, name, uid_validity], |row| folder(row, row.get(5)?, false))
             .optional()?;
         if let Some(folder) = known {
             return Ok(folder);
@@ -122,9 +133,9 @@ impl Tx<'_> {
             params![mailbox, name],
             |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?)),
         )?;
-        let (uid_next, backlog_before, silent_before) = match before {
-            Some((backlog_before, last_poll)) => (0, backlog_before, last_poll),
-            None => (uid_next, ms(now.saturating_sub(backlog).unwrap_or(now)), 0),
+        let (backlog_before, silent_before) = match before {
+            Some(before) => before,
+            None => (ms(now.saturating_sub(backlog).unwrap_or(now)), 0),
         };
         let enrolled = self.connection.query_row(
             "INSERT INTO folder (mailbox, name, uidvalidity, enrolled_uidnext, backlog_before, silent_before,
@@ -132,7 +143,7 @@ impl Tx<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
              RETURNING id, last_uid, enrolled_uidnext, backlog_before, silent_before",
             params![mailbox, name, uid_validity, uid_next, backlog_before, silent_before, ms(now)],
-            |row| folder(row, true),
+            |row| folder(row, before.is_some(), true),
         )?;
         let detail = serde_json::json!({ "mailbox": mailbox, "folder": name, "uidvalidity": uid_validity });
         let kind = if before.is_some() { "uidvalidity_changed" } else { "enrolled" };
@@ -140,9 +151,29 @@ impl Tx<'_> {
         Ok(enrolled)
     }
 
+    /// A UID of another UIDVALIDITY names nothing any more: what was claimed by it is listed again by its new one,
+    /// what was to be settled is found by its content.
+    fn forget_other_uids(&self, mailbox: &str, name: &str, uid_validity: u32) -> Result<()> {
+        let others =
+            "folder IN (SELECT id FROM folder WHERE mailbox = ?1 AND name = ?2 AND uidvalidity != ?3)";
+        for (what, which) in
+            [("outcome = 'ignored', reason = 'gone'", "outcome IS NULL"), ("settled = 1", "settled = 0")]
+        {
+            let sql = format!("UPDATE arrival SET {what} WHERE {which} AND {others}");
+            self.connection.prepare_cached(&sql)?.execute(params![mailbox, name, uid_validity])?;
+        }
+        Ok(())
+    }
+
     /// From now on, nothing that arrived before `now` is acknowledged in any folder: the database was restored (I18).
+    /// What waited in the outbox may have been sent since the copy was made: a person decides.
     pub fn silence_the_past(&self, now: Timestamp) -> Result<()> {
         self.connection.execute("UPDATE folder SET silent_before = max(silent_before, ?1)", [ms(now)])?;
+        self.connection.execute(
+            "UPDATE outbox SET state = 'held', last_error = 'the database was restored'
+             WHERE state IN ('due', 'sending')",
+            [],
+        )?;
         self.event(now, None, None, "restored", &serde_json::json!({}))
     }
 
@@ -221,11 +252,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes that a pass over the folder ended well.
-    pub fn polled(&self, folder: FolderId, now: Timestamp) -> Result<()> {
+    /// Notes that everything that was there `at` that time has its row. INTERNALDATE has whole seconds, so this
+    /// has too: else a mail that came later in the same second would count as older.
+    pub fn polled(&self, folder: FolderId, at: Timestamp) -> Result<()> {
         self.connection
             .prepare_cached("UPDATE folder SET last_poll = max(last_poll, ?2) WHERE id = ?1")?
-            .execute(params![folder.0, ms(now)])?;
+            .execute(params![folder.0, at.as_second() * 1000])?;
         Ok(())
     }
 
@@ -257,13 +289,14 @@ impl Tx<'_> {
     }
 }
 
-fn folder(row: &Row<'_>, is_new: bool) -> rusqlite::Result<Folder> {
+fn folder(row: &Row<'_>, renumbered: bool, is_new: bool) -> rusqlite::Result<Folder> {
     Ok(Folder {
         id: FolderId(row.get(0)?),
         last_uid: row.get(1)?,
         enrolled_uidnext: row.get(2)?,
         backlog_before: at(row.get(3)?),
         silent_before: at(row.get(4)?),
+        renumbered,
         is_new,
     })
 }

@@ -10,6 +10,7 @@ mod customers;
 mod facts;
 mod open;
 mod outbox;
+mod packed;
 mod quarantine;
 mod tickets;
 mod account;
@@ -21,6 +22,7 @@ pub use claim::{ArrivalId, Folder, FolderId, Intake, NewArrival, Pending, Unsett
 pub use customers::{CustomerRow, KeyKind};
 pub use open::{DATABASE, OpenError, create, open, verify};
 pub use outbox::{Delivery, Due, OutboxRow, OutboxState};
+pub use packed::Packed;
 pub use quarantine::QuarantineRow;
 pub use tickets::{EventRow, MessageRow, PromiseRow, TicketFilter, TicketPage, TicketRow};
 pub use writer::{Writer, WriterGone};
@@ -101,17 +103,14 @@ pub struct Tx<'a> {
 impl Tx<'_> {
     /// Runs `work` in a savepoint: an error rolls back its writes alone.
     pub fn savepoint<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        self.connection.execute_batch("SAVEPOINT mail")?;
-        match work(self) {
-            Ok(done) => {
-                self.connection.execute_batch("RELEASE mail")?;
-                Ok(done)
-            }
-            Err(error) => {
-                self.connection.execute_batch("ROLLBACK TO mail; RELEASE mail")?;
-                Err(error)
-            }
+        let run = |sql| self.connection.prepare_cached(sql)?.execute([]).map(drop);
+        run("SAVEPOINT mail")?;
+        let done = work(self);
+        if done.is_err() {
+            run("ROLLBACK TO mail")?;
         }
+        run("RELEASE mail")?;
+        done
     }
 
     /// Records what happened; `detail` is a JSON object.
@@ -142,16 +141,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// How often a daemon was started on this database (I18).
-    pub fn starts(&self) -> Result<i64> {
-        let sql = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'starts'";
+    /// The counter that tells a restored database (I18).
+    pub fn epoch(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'epoch'";
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
-    /// Notes how often.
-    pub fn set_starts(&self, count: i64) -> Result<()> {
+    /// Sets the counter.
+    pub fn set_epoch(&self, count: i64) -> Result<()> {
         self.connection.execute(
-            "INSERT INTO meta (key, value) VALUES ('starts', ?1) ON CONFLICT DO UPDATE SET value = ?1",
+            "INSERT INTO meta (key, value) VALUES ('epoch', ?1) ON CONFLICT DO UPDATE SET value = ?1",
             [count.to_string()],
         )?;
         Ok(())

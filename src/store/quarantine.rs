@@ -5,7 +5,7 @@ use rusqlite::params;
 use serde_json::json;
 
 use super::apply::Incoming;
-use super::{ArrivalId, Result, Tx, at, ms};
+use super::{ArrivalId, Packed, Result, Tx, at, ms};
 use crate::ticket::Outcome;
 use crate::triage::{Decision, Reason};
 
@@ -49,7 +49,7 @@ impl Tx<'_> {
                 decision.reason.as_str(),
                 mail.message.from.as_ref().map(|from| from.address.as_str()),
                 mail.message.subject,
-                i64::try_from(mail.raw.len()).unwrap_or(i64::MAX),
+                mail.raw.bytes(),
                 ms(now),
             ])?;
         Ok(())
@@ -61,21 +61,11 @@ impl Tx<'_> {
         arrival: ArrivalId,
         mailbox: &str,
         reason: Reason,
-        raw: Option<&[u8]>,
+        raw: Option<&Packed>,
         why: &str,
         now: Timestamp,
     ) -> Result<()> {
-        if let Some(raw) = raw {
-            let hash = ring::digest::digest(&ring::digest::SHA256, raw);
-            self.connection.execute(
-                "INSERT INTO raw (hash, size, zstd) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                params![
-                    hash.as_ref(),
-                    i64::try_from(raw.len()).unwrap_or(i64::MAX),
-                    zstd::bulk::compress(raw, 1)?
-                ],
-            )?;
-        }
+        raw.map_or(Ok(()), |raw| self.keep(raw))?;
         self.connection.execute(
             "UPDATE arrival SET outcome = ?2, reason = ?3 WHERE id = ?1",
             params![arrival.0, Outcome::Quarantined.as_str(), reason.as_str()],

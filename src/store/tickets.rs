@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::apply::unpack;
+use super::packed::unpack;
 use super::{Result, Tx, at, ms, word};
 use crate::mail::ContentHash;
 use crate::ticket::{TicketNumber, TicketState};

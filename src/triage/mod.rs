@@ -28,16 +28,27 @@ pub const DEFAULT_IMPACT: Impact = Impact::Medium;
 /// The `case` that a mail counts as when no rule recognises it.
 pub const UNCLASSIFIED: &str = "unclassified";
 
-/// Decides what becomes of a mail. Pure and total: whatever it says, nothing is done yet.
+/// What the rules say of a mail; the costly part of a decision, and it needs no facts.
+pub fn classify(message: &Message, policy: &Policy) -> Verdict {
+    let attachments: Vec<&str> = message.attachments.iter().map(|file| file.name.as_str()).collect();
+    policy.rules.evaluate(&Text {
+        subject: (!message.is_reply()).then_some(&message.subject),
+        own_text: &message.own_text,
+        attachments: &attachments,
+    })
+}
+
+/// Decides what becomes of a mail whose text was classified. Pure and total: whatever it says, nothing is done yet.
 pub fn triage(
     message: &Message,
+    verdict: &Verdict,
     arrival: &Arrival,
     facts: &Facts,
     site: &Site,
     policy: &Policy,
     now: Timestamp,
 ) -> Decision {
-    let case = Case::new(message, arrival, facts, site, policy, now);
+    let case = Case::new(message, verdict, arrival, facts, site, policy, now);
     match facts.seen {
         Some(seen) => Decision { ticket: seen.ticket, ..case.drop(Action::Duplicate, Reason::SameContent) },
         None => case.decide(),
@@ -68,7 +79,7 @@ struct Case<'a> {
     policy: &'a Policy,
     now: Timestamp,
     authentication: Authentication,
-    verdict: Verdict,
+    verdict: &'a Verdict,
     flags: Vec<Flag>,
 }
 
@@ -92,18 +103,13 @@ type Silence = Option<AckBecause>;
 impl<'a> Case<'a> {
     fn new(
         message: &'a Message,
+        verdict: &'a Verdict,
         arrival: &'a Arrival,
         facts: &'a Facts,
         site: &'a Site,
         policy: &'a Policy,
         now: Timestamp,
     ) -> Self {
-        let attachments: Vec<&str> = message.attachments.iter().map(|file| file.name.as_str()).collect();
-        let verdict = policy.rules.evaluate(&Text {
-            subject: (!message.is_reply()).then_some(&message.subject),
-            own_text: &message.own_text,
-            attachments: &attachments,
-        });
         let authentication = authentication::of(message, site.authserv_id.as_deref());
         let mut flags = Vec::new();
         if authentication == Authentication::Failed {

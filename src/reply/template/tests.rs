@@ -92,12 +92,13 @@ fn a_missing_file_and_a_misspelt_one_are_told() {
     files.retain(|file| !file.name.ends_with("es/ack.txt"));
     let mut problems = Vec::new();
     assert!(Templates::compile(&files, &mut problems).is_none());
-    let told: Vec<(Severity, String)> = problems.iter().map(|p| (p.severity, p.to_string())).collect();
+    let told: Vec<_> =
+        problems.iter().map(|p| (p.severity, p.source.name.as_str(), p.message.as_str())).collect();
     assert_eq!(
         told,
         [
-            (Severity::Error, "rules/replies/es/ack.txt: this reply text is missing".to_owned()),
-            (Severity::Warning, "/etc/acuse/rules/replies/es/akc.txt: no reply uses this file".to_owned()),
+            (Severity::Error, "rules/replies/es/ack.txt", "this reply text is missing"),
+            (Severity::Warning, "/etc/acuse/rules/replies/es/akc.txt", "no reply uses this file"),
         ]
     );
     problems.clear();
