@@ -30,8 +30,8 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// A server may keep us from stopping for so long; what was in hand then is redone at the next start.
 const PARTING: Duration = Duration::from_secs(5);
 /// A mail whose fetch fails when it is fetched alone is set aside at this: after two failures that tell of the mail,
-/// or three that may be the network's.
-const SUSPICION: u32 = 6;
+/// or four that may be the network's.
+const SUSPICION: u32 = 12;
 
 /// Why a visit ended.
 #[derive(Debug, thiserror::Error)]
@@ -511,7 +511,7 @@ impl Watch<'_> {
         let weight = match error {
             ImapError::No { code: Code::Unavailable, .. } => return, // the server's own trouble (RFC 5530)
             ImapError::Protocol { .. } | ImapError::No { .. } | ImapError::Bad { .. } => SUSPICION / 2,
-            _ => SUSPICION / 3,
+            _ => SUSPICION / 4,
         };
         let alone = batch.len() == 1;
         for mail in batch {
