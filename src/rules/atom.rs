@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::phrase::{Element, Fault, Part};
 use super::text::Folded;
-use super::vocabulary::{ChoiceId, Sightings, VocabularyBuilder};
+use super::vocabulary::{ChoiceId, Sightings, Span, VocabularyBuilder};
 
 /// A compiled regular expression may take so many bytes.
 const SIZE_LIMIT: usize = 2 << 20;
@@ -41,7 +41,7 @@ impl Atom {
     /// Whether the part can be in a text with these words.
     pub fn may_be_in(&self, sightings: &Sightings<'_>) -> bool {
         match self {
-            Self::Row(row) => row.mandatory().all(|choice| sightings.may_have(choice)),
+            Self::Row(row) => row.needs.iter().all(|(choice, _)| sightings.may_have(*choice)),
             Self::Escape(_) => true,
         }
     }
@@ -87,10 +87,8 @@ fn first_line(error: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Row {
     steps: Vec<Step>,
-    /// The first step that must be there.
-    anchor: ChoiceId,
-    /// So many words, at most, stand before the anchor.
-    lead: usize,
+    /// What must be there, and how many words behind the row's first word at most.
+    needs: Vec<(ChoiceId, usize)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,52 +99,74 @@ enum Step {
 
 impl Row {
     fn new(elements: &[Element], vocabulary: &mut VocabularyBuilder) -> Self {
-        let mut row = Self { steps: Vec::with_capacity(elements.len()), anchor: ChoiceId::MAX, lead: 0 };
+        let mut row = Self { steps: Vec::with_capacity(elements.len()), needs: Vec::new() };
+        let mut longest = 0;
         for element in elements {
-            let (step, longest) = match element {
-                Element::Gap(words) => (Step::Gap(*words), usize::from(*words)),
+            let step = match element {
+                Element::Gap(words) => {
+                    longest += usize::from(*words);
+                    Step::Gap(*words)
+                }
                 Element::OneOf { alternatives, optional } => {
                     let choice = vocabulary.choice(alternatives);
-                    let longest = alternatives.iter().map(|units| units.len()).max().unwrap_or_default();
-                    (Step::OneOf { choice, optional: *optional }, longest)
+                    if !optional {
+                        row.needs.push((choice, longest));
+                    }
+                    longest += alternatives.iter().map(|units| units.len()).max().unwrap_or_default();
+                    Step::OneOf { choice, optional: *optional }
                 }
             };
-            if row.anchor == ChoiceId::MAX {
-                match step {
-                    Step::OneOf { choice, optional: false } => row.anchor = choice,
-                    _ => row.lead += longest,
-                }
-            }
             row.steps.push(step);
         }
         row
     }
 
-    fn mandatory(&self) -> impl Iterator<Item = ChoiceId> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::OneOf { choice, optional: false } => Some(*choice),
-            _ => None,
-        })
-    }
-
     fn find(&self, folded: &Folded, sightings: &Sightings<'_>) -> Vec<Range<usize>> {
+        let mut ahead: Vec<Ahead<'_>> = Vec::with_capacity(self.needs.len());
+        for (choice, reach) in &self.needs {
+            match sightings.of(*choice, folded) {
+                [] => return Vec::new(),
+                spans => ahead.push(Ahead { spans, reach: *reach }),
+            }
+        }
+        let Some(Ahead { spans: anchors, reach: lead }) = ahead.first().copied() else { return Vec::new() };
         let mut found = Vec::new();
         let mut search = Search { row: self, folded, sightings, failed: BTreeSet::new(), sentence: 0 };
         let mut next = 0;
-        for anchor in sightings.of(self.anchor, folded) {
-            next = next.max(anchor.start.saturating_sub(self.lead));
+        for anchor in anchors {
+            next = next.max(anchor.start.saturating_sub(lead));
             while next <= anchor.start && found.len() < MAX_OCCURRENCES {
-                match search.from(next) {
+                let may_be = ahead.iter_mut().all(|needed| needed.is_near(next));
+                match may_be.then(|| search.from(next)).flatten() {
                     Some(end) => {
                         found.push(next..end);
                         // `[muy] lento` is not there once more at *lento*.
-                        next = if self.lead == 0 { next + 1 } else { end };
+                        next = if lead == 0 { next + 1 } else { end };
                     }
                     None => next += 1,
                 }
             }
         }
         found
+    }
+}
+
+/// What a row needs and has not gone past yet.
+#[derive(Debug, Clone, Copy)]
+struct Ahead<'s> {
+    spans: &'s [Span],
+    reach: usize,
+}
+
+impl Ahead<'_> {
+    /// Whether a row that begins here may still reach one; asked for words in order.
+    fn is_near(&mut self, word: usize) -> bool {
+        while let [first, rest @ ..] = self.spans
+            && first.start < word
+        {
+            self.spans = rest;
+        }
+        self.spans.first().is_some_and(|next| next.start <= word + self.reach)
     }
 }
 

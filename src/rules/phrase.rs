@@ -258,7 +258,9 @@ fn alternative(written: &str, sets: &Sets) -> Result<Vec<Alternative>, Fault> {
 fn units(written: &str) -> Result<Vec<Unit>, Fault> {
     if let Some(name) = written.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
         let token = TOKENS.iter().find(|(known, _)| *known == name);
-        return token.map(|(_, kinds)| vec![Unit::Token(kinds)]).ok_or_else(|| Fault::UnknownToken(name.into()));
+        return token
+            .map(|(_, kinds)| vec![Unit::Token(kinds)])
+            .ok_or_else(|| Fault::UnknownToken(name.into()));
     }
     if let Some(word) = written.strip_prefix('~') {
         return match fold(word)?.as_slice() {

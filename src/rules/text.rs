@@ -2,8 +2,8 @@
 //! way back to the original characters.
 //!
 //! Every word of the folded text follows one separator byte that says what kind of word it is, and every
-//! sentence ends with a newline: `Tu sitio, no. ¿tienda.co?` becomes `␣tu␣sitio␁no⏎␃tienda.co⏎`. So a pattern
-//! knows a whole word, a negator and a sentence's end without look-around, which the `regex` crate lacks.
+//! sentence ends with a newline: `Tu sitio, no. ¿tienda.co?` becomes `␣tu␣sitio␁no⏎␃tienda.co⏎`. So what a
+//! word is, a negator or a host, shows in its first byte, and words that stand in one piece are a row of bytes.
 //! Separators cannot be forged: no control character of a mail survives folding.
 
 use std::ops::Range;
@@ -356,8 +356,7 @@ impl<'a> Folder<'a> {
     fn open_word(&mut self, at: At, separator: char) {
         let (bytes, chars) = (at.byte..at.byte, at.index..at.index);
         let at = self.folded.text.len();
-        self.open =
-            Some(Word { at: at..at, sentence: self.folded.sentences, bytes, chars, pauses: false });
+        self.open = Some(Word { at: at..at, sentence: self.folded.sentences, bytes, chars, pauses: false });
         self.folded.text.push(separator);
     }
 

@@ -67,12 +67,15 @@ impl VocabularyBuilder {
             .iter()
             .map(|units| units.iter().map(|unit| self.symbols.id(unit.clone())).collect())
             .collect();
+        let head = |row: &RowId| Some((*rows.get(*row)?.first()?, *row));
         let choices = self.choices.into_values();
+        let choices: Vec<Vec<(Symbol, RowId)>> =
+            choices.iter().map(|rows| rows.iter().filter_map(head).collect()).collect();
         let symbols = self.symbols.into_values();
 
         let mut begun = vec![Vec::new(); symbols.len()];
         for (choice, alternatives) in choices.iter().enumerate() {
-            for head in alternatives.iter().filter_map(|row| rows.get(*row)?.first()) {
+            for (head, _) in alternatives {
                 if let Some(choices) = begun.get_mut(*head)
                     && choices.last() != Some(&choice)
                 {
@@ -120,7 +123,13 @@ fn entries(symbols: &[Unit]) -> Vec<Entry> {
             {
                 shorter = entry.shorter;
             }
-            entries.push(Entry { text: text.into(), shorter, whole: None, begun: Vec::new() });
+            entries.push(Entry {
+                head: head(&text),
+                text: text.into(),
+                shorter,
+                whole: None,
+                begun: Vec::new(),
+            });
         }
         if let Some(entry) = entries.last_mut() {
             match is_whole {
@@ -135,6 +144,8 @@ fn entries(symbols: &[Unit]) -> Vec<Entry> {
 /// A word or the beginning of one.
 #[derive(Debug)]
 struct Entry {
+    /// The [`head`] of `text`, which decides most comparisons.
+    head: u64,
     /// With its separator in front.
     text: Box<str>,
     /// The longest other entry that this one begins with.
@@ -145,6 +156,13 @@ struct Entry {
     begun: Vec<Symbol>,
 }
 
+/// The first eight bytes of a word as a number, which sorts as the word does: no folded word holds a zero.
+fn head(word: &str) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.iter_mut().zip(word.bytes()).for_each(|(slot, byte)| *slot = byte);
+    u64::from_be_bytes(bytes)
+}
+
 /// The words of all phrases.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
@@ -152,7 +170,8 @@ pub(super) struct Vocabulary {
     /// Words one letter of which may be wrong, without separator.
     nears: Vec<(String, Symbol)>,
     rows: Vec<Vec<Symbol>>,
-    choices: Vec<Vec<RowId>>,
+    /// Per choice, its alternatives as written, each with its first word.
+    choices: Vec<Vec<(Symbol, RowId)>>,
     /// Per symbol, the choices with an alternative that begins with it.
     begun: Vec<Vec<ChoiceId>>,
 }
@@ -194,7 +213,9 @@ impl Vocabulary {
     /// All that a word is, separator in front.
     fn symbols_of(&self, word: &str, mut see: impl FnMut(Symbol)) {
         // Whatever the word begins with, the last entry not behind the word begins with too.
-        let mut place = self.entries.partition_point(|entry| &*entry.text <= word).checked_sub(1);
+        let wanted = (head(word), word);
+        let behind = self.entries.partition_point(|entry| (entry.head, &*entry.text) <= wanted);
+        let mut place = behind.checked_sub(1);
         while let Some(entry) = place.and_then(|place| self.entries.get(place)) {
             if word.starts_with(&*entry.text) {
                 entry.whole.filter(|_| word.len() == entry.text.len()).into_iter().for_each(&mut see);
@@ -258,7 +279,16 @@ impl Sightings<'_> {
         let Some(cell) = self.spans.get(choice) else { return &[] };
         cell.get_or_init(|| {
             let rows = self.vocabulary.choices.get(choice).into_iter().flatten().enumerate();
-            let mut spans: Vec<Span> = rows.flat_map(|(rank, row)| self.of_row(rank, *row, folded)).collect();
+            let mut spans: Vec<Span> = Vec::new();
+            for (rank, (head, row)) in rows {
+                match self.places.get(*head) {
+                    Some((from, to)) if from < to => {
+                        let heads = self.seen.get(*from..*to).unwrap_or_default();
+                        spans.extend(self.of_row(rank, *row, heads, folded));
+                    }
+                    _ => {}
+                }
+            }
             spans.sort_unstable();
             spans.into()
         })
@@ -271,10 +301,16 @@ impl Sightings<'_> {
         spans.iter().skip(from).take_while(move |span| span.start == word).copied()
     }
 
-    fn of_row(&self, rank: usize, row: RowId, folded: &Folded) -> impl Iterator<Item = Span> {
+    /// Where an alternative stands whose first word is at these places.
+    fn of_row(
+        &self,
+        rank: usize,
+        row: RowId,
+        heads: &[(Symbol, usize)],
+        folded: &Folded,
+    ) -> impl Iterator<Item = Span> {
         let row = self.vocabulary.rows.get(row).map(Vec::as_slice).unwrap_or_default();
-        let (head, tail) = row.split_first().map_or((usize::MAX, row), |(head, tail)| (*head, tail));
-        let (from, to) = self.places.get(head).copied().unwrap_or_default();
+        let tail = row.get(1..).unwrap_or_default();
         let goes_on = move |start: usize| {
             let mut next = start;
             tail.iter().all(|symbol| {
@@ -282,8 +318,7 @@ impl Sightings<'_> {
                 self.is(next, *symbol) && folded.sentence(next) == folded.sentence(start)
             })
         };
-        let starts = self.seen.get(from..to).unwrap_or_default().iter().map(|(_, start)| *start);
-        let spans = starts.filter(move |start| goes_on(*start));
+        let spans = heads.iter().map(|(_, start)| *start).filter(move |start| goes_on(*start));
         spans.take(MAX_PLACES).map(move |start| Span { start, rank, end: start + row.len() })
     }
 
@@ -301,7 +336,9 @@ mod tests {
 
     #[test]
     fn one_letter_wrong_is_near_and_two_are_not() {
-        for near in ["servidor", "serbidor", "servidr", "serviidor", "srevidor", "servidors", "ervidor", "servidro"] {
+        for near in
+            ["servidor", "serbidor", "servidr", "serviidor", "srevidor", "servidors", "ervidor", "servidro"]
+        {
             assert!(is_near(b"servidor", near.as_bytes()), "{near}");
         }
         for far in ["serbidr", "servir", "servidores", "", "srveidor", "rsevidro", "idor"] {
@@ -313,7 +350,8 @@ mod tests {
     fn a_word_is_everything_that_some_phrase_calls_it() {
         let exact = |word: &str| Unit::Exact(format!(" {word}"));
         let stem = |word: &str| Unit::Stem(format!(" {word}"));
-        let units = [exact("caida"), stem("cai"), stem("caid"), stem("c"), exact("caid"), stem("n"), stem("caidos")];
+        let units =
+            [exact("caida"), stem("cai"), stem("caid"), stem("c"), exact("caid"), stem("n"), stem("caidos")];
         let mut builder = VocabularyBuilder::default();
         for unit in &units {
             builder.choice(&[[unit.clone()].into()]);
