@@ -25,6 +25,15 @@ pub enum Severity {
     Error,
 }
 
+/// So many syntax errors of a file are told one by one.
+const MAX_SYNTAX: usize = 5;
+
+/// So many problems of a file are printed.
+const MAX_PRINTED: usize = 50;
+
+/// The place of what is said last of a file.
+const LAST: Range<usize> = usize::MAX..usize::MAX;
+
 /// One thing wrong in one file.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -74,6 +83,17 @@ impl Problem {
             .with_hint(hint.unwrap_or_else(|| format!("expected {tail}")))
     }
 
+    /// What a TOML reader that goes on after an error could not read, one problem for each of the first few: a
+    /// forgotten quote makes the rest of the file look wrong.
+    pub fn of_syntax(source: &Arc<Source>, errors: &[toml::de::Error]) -> Vec<Self> {
+        let shown = errors.iter().take(MAX_SYNTAX).map(|error| Self::of_toml(source, error));
+        let more = errors.len().saturating_sub(MAX_SYNTAX);
+        let message =
+            format!("and {more} more syntax errors in this file: they usually follow from the first");
+        let rest = (more > 0).then(|| Self::error(source, Some(LAST), message));
+        shown.chain(rest).collect()
+    }
+
     /// The same problem, saying what to do.
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
@@ -116,12 +136,24 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Sorts the problems by file and place and prints them, a blank line between two.
+/// Sorts the problems by file and place and prints them, a blank line between two, the first 50 of each file.
 pub fn report(problems: &[Problem], colour: bool) -> String {
     let mut sorted: Vec<&Problem> = problems.iter().collect();
     sorted.sort_by_key(|problem| (&problem.source.name, problem.span.as_ref().map(|span| span.start)));
-    let rendered: Vec<String> = sorted.into_iter().map(|problem| problem.render(colour)).collect();
-    rendered.join("\n\n")
+    let rendered = sorted.chunk_by(|a, b| a.source.name == b.source.name).flat_map(|of_file| {
+        let (last, placed): (Vec<&Problem>, Vec<&Problem>) =
+            of_file.iter().partition(|problem| problem.span == Some(LAST));
+        let more = placed.len().saturating_sub(MAX_PRINTED);
+        let more = placed.first().filter(|_| more > 0).map(|problem| Problem {
+            message: format!("and {more} more problems in this file"),
+            span: None,
+            hint: None,
+            ..Problem::clone(problem)
+        });
+        let shown = placed.into_iter().take(MAX_PRINTED).chain(more.as_ref()).chain(last);
+        shown.map(|problem| problem.render(colour)).collect::<Vec<_>>()
+    });
+    rendered.collect::<Vec<_>>().join("\n\n")
 }
 
 /// Whether a file was refused.
@@ -234,6 +266,33 @@ mod tests {
         let text = report(&problems, false);
         assert!(text.find("first") < text.find("second"), "{text}");
         assert!(any_error(&problems));
+    }
+
+    #[test]
+    fn what_follows_from_a_syntax_error_is_counted_not_told() {
+        let source = source(&"= 1\n".repeat(40));
+        let (_, errors) = toml::de::DeTable::parse_recoverable(&source.text);
+        let problems = Problem::of_syntax(&source, &errors);
+        let text = report(&problems, false);
+        assert_eq!(text.matches("^").count(), MAX_SYNTAX, "{text}");
+        let more = format!("error: and {} more syntax errors", errors.len() - MAX_SYNTAX);
+        assert!(text.contains(&more) && text.ends_with("--> rules/high.toml"), "{text}");
+        assert_eq!(Problem::of_syntax(&source, &errors[..MAX_SYNTAX]).len(), MAX_SYNTAX);
+    }
+
+    #[test]
+    fn a_report_stops_after_fifty_problems_of_a_file_and_goes_on_with_the_next() {
+        let problems = |name: &str, count: usize| {
+            let source = Arc::new(Source { name: name.into(), text: "\n".repeat(count) });
+            (0..count).map(|at| Problem::error(&source, Some(at..at), "wrong")).collect::<Vec<_>>()
+        };
+        let text =
+            report(&[problems("a.toml", MAX_PRINTED + 7), problems("b.toml", MAX_PRINTED)].concat(), false);
+        assert_eq!(text.matches("error: wrong").count(), 2 * MAX_PRINTED);
+        assert!(
+            text.contains("error: and 7 more problems in this file\n--> a.toml\n\nerror: wrong"),
+            "{text}"
+        );
     }
 
     #[test]

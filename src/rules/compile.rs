@@ -1,16 +1,16 @@
 //! Rule files → [`RuleSet`]: merged, cross-checked and compiled, every problem of every file at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::automaton::Atom;
+use super::atom::{Atom, Row};
 use super::examples::Example;
 use super::file::{
     Extend, RuleFile, WordSet, Written, WrittenCase, WrittenContext, WrittenField, WrittenRule,
 };
-use super::index::IndexBuilder;
 use super::phrase::{self, Fault, Part, Phrase, Sets};
+use super::vocabulary::VocabularyBuilder;
 use super::{AtomId, Case, CompiledPhrase, Context, Field, Rule, RuleFiles, RuleSet};
 use crate::problem::{Problem, Severity, Source, did_you_mean};
 
@@ -21,8 +21,8 @@ pub(super) fn compile(files: &RuleFiles, problems: &mut Vec<Problem>) -> Option<
         problems,
         sets: Sets::new(),
         atoms: Vec::new(),
-        ids: BTreeMap::new(),
-        index: IndexBuilder::default(),
+        rows: HashMap::new(),
+        vocabulary: VocabularyBuilder::default(),
     };
     let set = compiler.compile(files);
     let refused = problems.iter().skip(before).any(|problem| problem.severity == Severity::Error);
@@ -33,8 +33,8 @@ struct Compiler<'p> {
     problems: &'p mut Vec<Problem>,
     sets: Sets,
     atoms: Vec<Atom>,
-    ids: BTreeMap<String, AtomId>,
-    index: IndexBuilder,
+    rows: HashMap<Row, AtomId>,
+    vocabulary: VocabularyBuilder,
 }
 
 /// A file and what it holds.
@@ -62,7 +62,7 @@ impl Compiler<'_> {
             rules: rules.into_iter().map(|draft| draft.rule).collect(),
             order,
             atoms: std::mem::take(&mut self.atoms),
-            index: std::mem::take(&mut self.index).build(),
+            vocabulary: std::mem::take(&mut self.vocabulary).build(),
         }
     }
 
@@ -379,15 +379,18 @@ impl Compiler<'_> {
         }
     }
 
-    /// The automaton of a part; the same part of two phrases is one automaton.
+    /// The atom of a part; the same row in two phrases is one atom, looked for once.
     fn atom(&mut self, part: &Part) -> Result<AtomId, Fault> {
-        let key = format!("{part:?}");
-        if let Some(id) = self.ids.get(&key) {
-            return Ok(*id);
+        let atom = Atom::new(part, &mut self.vocabulary)?;
+        let next = self.atoms.len();
+        let id = match &atom {
+            Atom::Row(row) => *self.rows.entry(row.clone()).or_insert(next),
+            Atom::Escape(_) => next,
+        };
+        if id == next {
+            self.atoms.push(atom);
         }
-        self.atoms.push(Atom::new(part, &mut self.index)?);
-        self.ids.insert(key, self.atoms.len() - 1);
-        Ok(self.atoms.len() - 1)
+        Ok(id)
     }
 
     /// Notes a fault at its place inside the string, or at the string where escapes hide the place.

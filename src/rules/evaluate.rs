@@ -3,9 +3,9 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use super::automaton::Atom;
-use super::index::Hits;
+use super::atom::Atom;
 use super::text::{Folded, Reading};
+use super::vocabulary::Sightings;
 use super::{AtomId, CompiledPhrase, Context, Field, Match, Rule, RuleSet, SetAside, Text, Verdict};
 
 /// Names of attachments beyond this many are not read.
@@ -82,7 +82,7 @@ enum Found<'r> {
     There(Vec<Hit<'r>>),
 }
 
-/// A clause's part in a page.
+/// A clause's part in a page, in words.
 struct Hit<'r> {
     page: &'r Page<'r>,
     range: Range<usize>,
@@ -100,29 +100,30 @@ struct Page<'r> {
     original: &'r str,
     folded: Folded,
     plain: OnceCell<String>,
-    hits: Hits,
+    sightings: Sightings<'r>,
     /// Per atom, once asked; those that cannot be in the text are answered from the start.
     found: Vec<OnceCell<Box<[Occurrence]>>>,
 }
 
-/// Where an automaton found its part.
+/// Where a part was found.
 #[derive(Debug)]
 struct Occurrence {
+    /// In words.
     range: Range<usize>,
-    sentence: usize,
+    sentence: Option<usize>,
     negated: bool,
 }
 
 impl<'r> Page<'r> {
-    fn new(rules: &RuleSet, field: Field, original: &'r str, reading: Reading) -> Self {
+    fn new(rules: &'r RuleSet, field: Field, original: &'r str, reading: Reading) -> Self {
         let folded = Folded::new(original, reading);
-        let hits = rules.index.scan(folded.as_str());
-        let cell = |atom: &Atom| match atom.may_be_in(&hits) {
+        let sightings = rules.vocabulary.look_up(&folded);
+        let cell = |atom: &Atom| match atom.may_be_in(&sightings) {
             true => OnceCell::new(),
             false => OnceCell::from(Box::default()),
         };
         let found = rules.atoms.iter().map(cell).collect();
-        Self { field, original, folded, plain: OnceCell::new(), hits, found }
+        Self { field, original, folded, plain: OnceCell::new(), sightings, found }
     }
 
     /// Whether every part of the clause can be in the text, as far as is known without looking.
@@ -157,7 +158,7 @@ impl<'r> Page<'r> {
                 negated: self.folded.is_negated(range.start),
                 range,
             };
-            atom.find(&self.folded, &self.hits, plain).into_iter().map(occurrence).collect()
+            atom.find(&self.folded, &self.sightings, plain).into_iter().map(occurrence).collect()
         })
     }
 }

@@ -161,7 +161,7 @@ fn top_level<'a>(
     problems: &mut Vec<Problem>,
 ) -> Vec<(Written, Spanned<DeValue<'a>>)> {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
-    problems.extend(errors.iter().map(|error| Problem::of_toml(source, error)));
+    problems.extend(Problem::of_syntax(source, &errors));
     in_order(table.into_inner())
 }
 

@@ -4,20 +4,21 @@
 //! the rule's `unless` or a context that silences it is in the mail, or a rule that stands beats it. The standing
 //! rule of the highest impact decides; among several, the first in the files.
 //!
-//! `text` folds the mail, `index` tells which phrases can be in it, `automaton` finds them, `evaluate` decides.
+//! `text` folds the mail, `vocabulary` tells which words of the phrases are in it, `atom` finds the phrases, and
+//! `evaluate` decides.
 //! `file` reads what operators write, `phrase` its language, and `compile` makes a [`RuleSet`] of both.
 
-mod automaton;
+mod atom;
 mod compile;
 mod evaluate;
 mod examples;
 mod file;
-mod index;
 mod negation;
 mod phrase;
 mod score;
 mod text;
 mod token;
+mod vocabulary;
 
 use std::sync::Arc;
 
@@ -25,9 +26,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, Source};
 use crate::ticket::{Bilingual, Impact};
-use automaton::Atom;
+use atom::Atom;
 use examples::Example;
-use index::Index;
+use vocabulary::Vocabulary;
 
 pub use score::{PerImpact, Row, Score, Wrong};
 
@@ -69,7 +70,7 @@ pub struct RuleSet {
     /// The rules' places, each before those it beats.
     order: Vec<usize>,
     atoms: Vec<Atom>,
-    index: Index,
+    vocabulary: Vocabulary,
 }
 
 impl RuleSet {
@@ -153,7 +154,7 @@ struct Context {
     unless: Vec<CompiledPhrase>,
 }
 
-/// A phrase: clauses (`&&`) of parts (`&`), each part an automaton.
+/// A phrase: clauses (`&&`) of parts (`&`), each part found on its own.
 #[derive(Debug)]
 struct CompiledPhrase {
     written: String,

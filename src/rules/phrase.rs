@@ -14,8 +14,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::negation;
 use super::text::{self, Folded, Reading};
 use crate::problem::did_you_mean;
 
@@ -28,7 +28,7 @@ pub(super) struct Phrase {
 /// Parts that must all stand in one sentence (`&`).
 pub(super) type Clause = Vec<Part>;
 
-/// What one automaton looks for.
+/// What must stand in one piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
     /// Words in a row, with gaps.
@@ -47,14 +47,14 @@ pub(super) enum Element {
 }
 
 /// Words in a row, as one alternative: a hyphenated word or a set's member may be several.
-pub(super) type Alternative = Vec<Unit>;
+pub(super) type Alternative = Arc<[Unit]>;
 
 /// One word of an alternative.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Unit {
-    /// Folded words, each with its separator in front.
+    /// A folded word with its separator in front.
     Exact(String),
-    /// Likewise, and the last goes on in any way.
+    /// Likewise, and it goes on in any way.
     Stem(String),
     /// A folded word without separator, one letter of which may be wrong.
     Near(String),
@@ -239,12 +239,13 @@ pub(super) fn member(written: &str) -> Result<Alternative, Located> {
     if written.trim().is_empty() {
         return Err((0..written.len(), Fault::Empty));
     }
-    items(written).map(|item| unit(item.text).map_err(|fault| (item.span(), fault))).collect()
+    let units = items(written).map(|item| units(item.text).map_err(|fault| (item.span(), fault)));
+    Ok(units.collect::<Result<Vec<_>, _>>()?.concat().into())
 }
 
 fn alternative(written: &str, sets: &Sets) -> Result<Vec<Alternative>, Fault> {
     let Some(name) = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
-        return Ok(vec![vec![unit(written)?]]);
+        return Ok(vec![units(written)?.into()]);
     };
     let unknown = || {
         let near = did_you_mean(name, sets.keys().map(String::as_str));
@@ -253,45 +254,44 @@ fn alternative(written: &str, sets: &Sets) -> Result<Vec<Alternative>, Fault> {
     sets.get(name).cloned().ok_or_else(unknown)
 }
 
-fn unit(written: &str) -> Result<Unit, Fault> {
+/// Reads what stands between two spaces or bars; a hyphenated word is several.
+fn units(written: &str) -> Result<Vec<Unit>, Fault> {
     if let Some(name) = written.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
         let token = TOKENS.iter().find(|(known, _)| *known == name);
-        return token.map(|(_, kinds)| Unit::Token(kinds)).ok_or_else(|| Fault::UnknownToken(name.into()));
+        return token
+            .map(|(_, kinds)| vec![Unit::Token(kinds)])
+            .ok_or_else(|| Fault::UnknownToken(name.into()));
     }
     if let Some(word) = written.strip_prefix('~') {
-        let folded = fold(word)?;
-        let letters = folded.trim_start_matches(|c: char| u8::try_from(c).is_ok_and(text::is_separator));
-        let is_one_word = !letters.bytes().any(text::is_separator);
-        return match is_one_word && letters.is_ascii() && letters.len() >= NEAR_LETTERS {
-            true => Ok(Unit::Near(letters.into())),
-            false => Err(Fault::ShortNear(word.into())),
+        return match fold(word)?.as_slice() {
+            [one] if one.is_ascii() && one.len() > NEAR_LETTERS => {
+                Ok(vec![Unit::Near(one.chars().skip(1).collect())])
+            }
+            _ => Err(Fault::ShortNear(word.into())),
         };
     }
     match written.strip_suffix('*') {
-        Some(stem) if stem.chars().any(char::is_alphanumeric) => fold(stem).map(Unit::Stem),
+        Some(stem) if stem.chars().any(char::is_alphanumeric) => {
+            let mut words = fold(stem)?;
+            let last = words.pop().map(Unit::Stem);
+            Ok(words.into_iter().map(Unit::Exact).chain(last).collect())
+        }
         Some(_) => Err(Fault::BareStar(written.into())),
-        None => fold(written).map(Unit::Exact),
+        None => Ok(fold(written)?.into_iter().map(Unit::Exact).collect()),
     }
 }
 
-/// A word of a phrase, folded like a customer's, each piece with its separator in front.
-fn fold(word: &str) -> Result<String, Fault> {
+/// A word of a phrase, folded like a customer's: its pieces, each with its separator in front.
+fn fold(word: &str) -> Result<Vec<String>, Fault> {
     let is_plain = |c: char| c.is_alphanumeric() || !c.is_ascii() || "-_.'@:/+#%".contains(c);
     if let Some(stray) = word.chars().find(|c| !is_plain(*c)) {
         return Err(Fault::Stray(stray));
     }
     let folded = Folded::new(word, Reading::Prose);
-    let text = folded.as_str().trim_end_matches('\n');
-    match text.is_empty() || text.contains('\n') {
-        true => Err(Fault::NoWord(word.into())),
-        false => Ok(text.into()),
+    match folded.sentences() {
+        1 => Ok(folded.words().map(str::to_owned).collect()),
+        _ => Err(Fault::NoWord(word.into())),
     }
-}
-
-/// Splits a stem off the words before it, when a negator may begin so: `ni*` is *nivel* and *ni*.
-pub(super) fn ambiguous_stem(words: &str) -> Option<(&str, &str)> {
-    let (before, stem) = words.rsplit_once([text::WORD, text::NEGATOR])?;
-    negation::begins_a_negator(stem).then_some((before, stem))
 }
 
 /// What stands between two spaces of a phrase.

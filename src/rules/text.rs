@@ -2,8 +2,8 @@
 //! way back to the original characters.
 //!
 //! Every word of the folded text follows one separator byte that says what kind of word it is, and every
-//! sentence ends with a newline: `Tu sitio, no. ¿tienda.co?` becomes `␣tu␣sitio␁no⏎␃tienda.co⏎`. So a pattern
-//! knows a whole word, a negator and a sentence's end without look-around, which the `regex` crate lacks.
+//! sentence ends with a newline: `Tu sitio, no. ¿tienda.co?` becomes `␣tu␣sitio␁no⏎␃tienda.co⏎`. So what a
+//! word is, a negator or a host, shows in its first byte, and words that stand in one piece are a row of bytes.
 //! Separators cannot be forged: no control character of a mail survives folding.
 
 use std::ops::Range;
@@ -30,11 +30,6 @@ const SENTENCE_END: char = '\n';
 /// Folded text beyond this many bytes is not read: no customer describes a problem that far down.
 const LIMIT: usize = 256 * 1024;
 
-/// Whether the byte stands between two words of a folded text.
-pub(super) fn is_separator(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | 0x01 | 0x03..=0x06)
-}
-
 /// How many words before a match are looked at for a negator: *no es por la* clave.
 const NEGATION_REACH: usize = 5;
 
@@ -52,15 +47,16 @@ pub(super) enum Reading {
 pub(super) struct Folded {
     text: String,
     words: Vec<Word>,
-    /// Where each sentence's newline stands in `text`.
-    sentence_ends: Vec<usize>,
+    sentences: usize,
 }
 
 /// A word of the folded text and where it came from.
 #[derive(Debug, Clone)]
 struct Word {
-    /// Its separator's place in the folded text.
-    at: usize,
+    /// In the folded text, from its separator on.
+    at: Range<usize>,
+    /// Which sentence it is in, counted from 0.
+    sentence: usize,
     /// In the original, in bytes.
     bytes: Range<usize>,
     /// In the original, in Unicode scalar values.
@@ -89,75 +85,76 @@ impl Folded {
         folder.folded
     }
 
+    /// The words, each with its separator in front.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(|word| self.text.get(word.at.clone()).unwrap_or_default())
+    }
+
     /// The folded text, which ends with a newline unless it is empty.
+    #[cfg(test)]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
+    /// How many sentences there are.
+    pub fn sentences(&self) -> usize {
+        self.sentences
+    }
+
     /// The folded text as the escape hatch `'/…/'` sees it: one space before each word, whatever its kind.
-    /// Offsets are those of [`Folded::as_str`].
     pub fn plain(&self) -> String {
         let separate = |c| if matches!(c, '\x01' | '\x03'..='\x06') { ' ' } else { c };
         self.text.chars().map(separate).collect()
     }
 
-    /// Which sentence the byte is in, counted from 0.
-    pub fn sentence(&self, at: usize) -> usize {
-        self.sentence_ends.partition_point(|end| *end < at)
-    }
-
-    /// Where the sentence that the byte is in ends.
-    pub fn sentence_end(&self, at: usize) -> usize {
-        self.sentence_ends.get(self.sentence(at)).copied().unwrap_or(self.text.len())
-    }
-
-    /// The original of the words that a range of the folded text touches; `None` when it touches none.
-    pub fn place(&self, range: &Range<usize>) -> Option<Place> {
-        let first = self.word_index(range.start.max(1));
-        let last = self.word_index(range.end.saturating_sub(1));
+    /// The words that a range of bytes of [`Folded::plain`] touches.
+    pub fn words_in(&self, bytes: &Range<usize>) -> Range<usize> {
+        let touched = |at| self.words.partition_point(|word| word.at.start <= at).saturating_sub(1);
         // A range that begins with a separator begins with the word behind it.
-        let (first, last) = (self.words.get(first)?, self.words.get(last.max(first))?);
+        let first = touched(bytes.start.max(1));
+        first..touched(bytes.end.saturating_sub(1)).max(first) + 1
+    }
+
+    /// Which sentence the word is in, counted from 0; `None` behind the last word.
+    pub fn sentence(&self, word: usize) -> Option<usize> {
+        self.words.get(word).map(|word| word.sentence)
+    }
+
+    /// The original of these words; `None` when there are none.
+    pub fn place(&self, words: &Range<usize>) -> Option<Place> {
+        let words = self.words.get(words.clone())?;
+        let (first, last) = (words.first()?, words.last()?);
         Some(Place { bytes: first.bytes.start..last.bytes.end, chars: first.chars.start..last.chars.end })
     }
 
-    /// Whether a negator stands before the word at this byte with nothing but copulas, articles and
-    /// possessives between: *no es la* clave, *not my* firewall, *sin* firewall; but not "no *puedo cambiar* la
-    /// clave". A word that negates is never negated itself: `no carga` is what it says.
-    pub fn is_negated(&self, at: usize) -> bool {
-        let index = self.word_index(at);
-        if self.separator(index) == Some(NEGATOR) {
+    /// Whether the word negates.
+    pub fn negates(&self, word: usize) -> bool {
+        self.folded_word(word).starts_with(NEGATOR)
+    }
+
+    /// Whether a negator stands before this word with nothing but copulas, articles and possessives between:
+    /// *no es la* clave, *not my* firewall, *sin* firewall; but not "no *puedo cambiar* la clave". A word that
+    /// negates is never negated itself: `no carga` is what it says.
+    pub fn is_negated(&self, word: usize) -> bool {
+        if self.negates(word) {
             return false;
         }
-        let sentence = self.sentence(at);
-        let before = (0..index).rev().take_while(|i| self.sentence_of_word(*i) == sentence);
+        let sentence = self.sentence(word);
+        let before = (0..word).rev().take_while(|i| self.sentence(*i) == sentence);
         for i in before.take(NEGATION_REACH) {
-            if self.separator(i) == Some(NEGATOR) {
+            if self.negates(i) {
                 return self.words.get(i).is_some_and(|word| !word.pauses);
             }
-            if !negation::is_transparent(self.word_text(i)) {
+            let letters = self.folded_word(i).get(1..).unwrap_or_default();
+            if !negation::is_transparent(letters) {
                 return false;
             }
         }
         false
     }
 
-    /// The word whose separator or letters are at this byte.
-    fn word_index(&self, at: usize) -> usize {
-        self.words.partition_point(|word| word.at <= at).saturating_sub(1)
-    }
-
-    fn sentence_of_word(&self, index: usize) -> usize {
-        self.words.get(index).map_or(usize::MAX, |word| self.sentence(word.at))
-    }
-
-    fn separator(&self, index: usize) -> Option<char> {
-        let at = self.words.get(index)?.at;
-        self.text.get(at..)?.chars().next()
-    }
-
-    fn word_text(&self, index: usize) -> &str {
-        let rest = self.words.get(index).and_then(|word| self.text.get(word.at + 1..)).unwrap_or_default();
-        rest.split(|c: char| u8::try_from(c).is_ok_and(is_separator)).next().unwrap_or_default()
+    fn folded_word(&self, word: usize) -> &str {
+        self.words.get(word).and_then(|word| self.text.get(word.at.clone())).unwrap_or_default()
     }
 }
 
@@ -358,7 +355,8 @@ impl<'a> Folder<'a> {
 
     fn open_word(&mut self, at: At, separator: char) {
         let (bytes, chars) = (at.byte..at.byte, at.index..at.index);
-        self.open = Some(Word { at: self.folded.text.len(), bytes, chars, pauses: false });
+        let at = self.folded.text.len();
+        self.open = Some(Word { at: at..at, sentence: self.folded.sentences, bytes, chars, pauses: false });
         self.folded.text.push(separator);
     }
 
@@ -370,16 +368,18 @@ impl<'a> Folder<'a> {
     }
 
     fn close_word(&mut self) {
-        let Some(word) = self.open.take() else { return };
+        let Some(mut word) = self.open.take() else { return };
         let text = &mut self.folded.text;
-        let letters = text.get(word.at + 1..).unwrap_or_default();
+        let at = word.at.start;
+        let letters = text.get(at + 1..).unwrap_or_default();
         if letters.is_empty() {
-            text.truncate(word.at);
+            text.truncate(at);
             return;
         }
-        if text.get(word.at..=word.at) == Some(" ") && negation::negates(letters) {
-            text.replace_range(word.at..=word.at, NEGATOR.encode_utf8(&mut [0; 4]));
+        if text.get(at..=at) == Some(" ") && negation::negates(letters) {
+            text.replace_range(at..=at, NEGATOR.encode_utf8(&mut [0; 4]));
         }
+        word.at.end = text.len();
         self.folded.words.push(word);
     }
 
@@ -393,7 +393,7 @@ impl<'a> Folder<'a> {
     fn end_sentence(&mut self) {
         self.close_word();
         if !self.folded.text.is_empty() && !self.folded.text.ends_with(SENTENCE_END) {
-            self.folded.sentence_ends.push(self.folded.text.len());
+            self.folded.sentences += 1;
             self.folded.text.push(SENTENCE_END);
         }
     }

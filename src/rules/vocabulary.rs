@@ -1,0 +1,373 @@
+//! The words that phrases name, and where a text has them.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::negation;
+use super::phrase::{Alternative, Unit};
+use super::text::{self, Folded};
+
+/// One word as some phrase names it, such as `caid*`: a place in the vocabulary.
+type Symbol = usize;
+
+/// Symbols in a row: a place in [`Vocabulary::rows`].
+type RowId = usize;
+
+/// Alternatives of which one must be there: a place in [`Vocabulary::choices`].
+pub(super) type ChoiceId = usize;
+
+/// Places of one alternative beyond this many are not looked at: who says *servidor* a thousand times says nothing
+/// new the next time.
+const MAX_PLACES: usize = 1000;
+
+/// Gives equal values the same number, counted from 0.
+#[derive(Debug)]
+struct Interner<T>(HashMap<T, usize>);
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Eq + Hash> Interner<T> {
+    fn id(&mut self, value: T) -> usize {
+        let next = self.0.len();
+        *self.0.entry(value).or_insert(next)
+    }
+
+    fn into_values(self) -> Vec<T> {
+        let mut values: Vec<(T, usize)> = self.0.into_iter().collect();
+        values.sort_unstable_by_key(|(_, id)| *id);
+        values.into_iter().map(|(value, _)| value).collect()
+    }
+}
+
+/// Collects the words of all phrases.
+#[derive(Debug, Default)]
+pub(super) struct VocabularyBuilder {
+    symbols: Interner<Unit>,
+    rows: Interner<Alternative>,
+    choices: Interner<Vec<RowId>>,
+}
+
+impl VocabularyBuilder {
+    /// The choice among these alternatives; the same ones in the same order are the same choice.
+    pub fn choice(&mut self, alternatives: &[Alternative]) -> ChoiceId {
+        let rows = alternatives.iter().map(|alternative| self.rows.id(Alternative::clone(alternative)));
+        let rows = rows.collect();
+        self.choices.id(rows)
+    }
+
+    /// The vocabulary of all of them.
+    pub fn build(mut self) -> Vocabulary {
+        let rows = self.rows.into_values();
+        let rows: Vec<Vec<Symbol>> = rows
+            .iter()
+            .map(|units| units.iter().map(|unit| self.symbols.id(unit.clone())).collect())
+            .collect();
+        let head = |row: &RowId| Some((*rows.get(*row)?.first()?, *row));
+        let choices = self.choices.into_values();
+        let choices: Vec<Vec<(Symbol, RowId)>> =
+            choices.iter().map(|rows| rows.iter().filter_map(head).collect()).collect();
+        let symbols = self.symbols.into_values();
+
+        let mut begun = vec![Vec::new(); symbols.len()];
+        for (choice, alternatives) in choices.iter().enumerate() {
+            for (head, _) in alternatives {
+                if let Some(choices) = begun.get_mut(*head)
+                    && choices.last() != Some(&choice)
+                {
+                    choices.push(choice);
+                }
+            }
+        }
+        let nears = symbols.iter().enumerate().filter_map(|(symbol, unit)| match unit {
+            Unit::Near(word) => Some((word.clone(), symbol)),
+            _ => None,
+        });
+        Vocabulary { nears: nears.collect(), entries: entries(&symbols), rows, choices, begun }
+    }
+}
+
+/// What words are looked up in, sorted.
+fn entries(symbols: &[Unit]) -> Vec<Entry> {
+    let mut written: Vec<(String, bool, Symbol)> = Vec::with_capacity(symbols.len());
+    for (symbol, unit) in symbols.iter().enumerate() {
+        match unit {
+            Unit::Exact(word) => written.push((word.clone(), true, symbol)),
+            Unit::Stem(stem) => {
+                // `ni*` is *nivel*, and the negator *ni*.
+                let letters = stem.strip_prefix([text::WORD, text::NEGATOR]);
+                match letters.filter(|letters| negation::begins_a_negator(letters)) {
+                    Some(letters) => written.extend(
+                        [text::WORD, text::NEGATOR].map(|kind| (format!("{kind}{letters}"), false, symbol)),
+                    ),
+                    None => written.push((stem.clone(), false, symbol)),
+                }
+            }
+            Unit::Token(kinds) => {
+                written.extend(kinds.iter().map(|kind| (kind.to_string(), false, symbol)));
+            }
+            Unit::Near(_) => {}
+        }
+    }
+    written.sort_unstable();
+    let mut entries: Vec<Entry> = Vec::with_capacity(written.len());
+    for (text, is_whole, symbol) in written {
+        if entries.last().is_none_or(|last| *last.text != *text) {
+            let mut shorter = entries.len().checked_sub(1);
+            while let Some(entry) = shorter.and_then(|place| entries.get(place))
+                && !text.starts_with(&*entry.text)
+            {
+                shorter = entry.shorter;
+            }
+            entries.push(Entry {
+                head: head(&text),
+                text: text.into(),
+                shorter,
+                whole: None,
+                begun: Vec::new(),
+            });
+        }
+        if let Some(entry) = entries.last_mut() {
+            match is_whole {
+                true => entry.whole = Some(symbol),
+                false => entry.begun.push(symbol),
+            }
+        }
+    }
+    entries
+}
+
+/// A word or the beginning of one.
+#[derive(Debug)]
+struct Entry {
+    /// The [`head`] of `text`, which decides most comparisons.
+    head: u64,
+    /// With its separator in front.
+    text: Box<str>,
+    /// The longest other entry that this one begins with.
+    shorter: Option<usize>,
+    /// What a word is that reads so.
+    whole: Option<Symbol>,
+    /// What a word is that begins so.
+    begun: Vec<Symbol>,
+}
+
+/// The first eight bytes of a word as a number, which sorts as the word does: no folded word holds a zero.
+fn head(word: &str) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.iter_mut().zip(word.bytes()).for_each(|(slot, byte)| *slot = byte);
+    u64::from_be_bytes(bytes)
+}
+
+/// The words of all phrases.
+#[derive(Debug)]
+pub(super) struct Vocabulary {
+    entries: Vec<Entry>,
+    /// Words one letter of which may be wrong, without separator.
+    nears: Vec<(String, Symbol)>,
+    rows: Vec<Vec<Symbol>>,
+    /// Per choice, its alternatives as written, each with its first word.
+    choices: Vec<Vec<(Symbol, RowId)>>,
+    /// Per symbol, the choices with an alternative that begins with it.
+    begun: Vec<Vec<ChoiceId>>,
+}
+
+impl Vocabulary {
+    /// Looks every word of a text up.
+    pub fn look_up(&self, folded: &Folded) -> Sightings<'_> {
+        let mut bounds = vec![0];
+        let mut symbols = Vec::new();
+        let mut seen: Vec<(Symbol, usize)> = Vec::new();
+        for (place, word) in folded.words().enumerate() {
+            self.symbols_of(word, |symbol| {
+                symbols.push(symbol);
+                seen.push((symbol, place));
+            });
+            bounds.push(symbols.len());
+        }
+        seen.sort_unstable();
+        let mut places = vec![(0, 0); self.begun.len()];
+        let mut possible = vec![false; self.choices.len()];
+        let mut from = 0;
+        for same in seen.chunk_by(|a, b| a.0 == b.0) {
+            let Some((symbol, _)) = same.first() else { continue };
+            if let Some(bounds) = places.get_mut(*symbol) {
+                *bounds = (from, from + same.len());
+            }
+            for choice in self.begun.get(*symbol).into_iter().flatten() {
+                possible.get_mut(*choice).into_iter().for_each(|possible| *possible = true);
+            }
+            from += same.len();
+        }
+        let spans = possible.into_iter().map(|possible| match possible {
+            true => OnceCell::new(),
+            false => OnceCell::from(Box::default()),
+        });
+        Sightings { vocabulary: self, symbols, bounds, seen, places, spans: spans.collect() }
+    }
+
+    /// All that a word is, separator in front.
+    fn symbols_of(&self, word: &str, mut see: impl FnMut(Symbol)) {
+        // Whatever the word begins with, the last entry not behind the word begins with too.
+        let wanted = (head(word), word);
+        let behind = self.entries.partition_point(|entry| (entry.head, &*entry.text) <= wanted);
+        let mut place = behind.checked_sub(1);
+        while let Some(entry) = place.and_then(|place| self.entries.get(place)) {
+            if word.starts_with(&*entry.text) {
+                entry.whole.filter(|_| word.len() == entry.text.len()).into_iter().for_each(&mut see);
+                entry.begun.iter().copied().for_each(&mut see);
+            }
+            place = entry.shorter;
+        }
+        if let Some(letters) = word.strip_prefix([text::WORD, text::NEGATOR]) {
+            let near = self.nears.iter().filter(|(near, _)| is_near(near.as_bytes(), letters.as_bytes()));
+            near.for_each(|(_, symbol)| see(*symbol));
+        }
+    }
+}
+
+/// Whether the words are the same but for one letter replaced, left out or put in, or two neighbours swapped.
+fn is_near(a: &[u8], b: &[u8]) -> bool {
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    match (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default()) {
+        ([], []) => true,
+        ([_, rest @ ..], []) | ([], [_, rest @ ..]) => rest.is_empty(),
+        ([x, a @ ..], [y, b @ ..]) => {
+            let swapped = || a.first() == Some(y) && b.first() == Some(x) && a.get(1..) == b.get(1..);
+            a == b || b.split_first() == Some((x, a)) || a.split_first() == Some((y, b)) || swapped()
+        }
+    }
+}
+
+/// Words in a row, counted in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Span {
+    pub start: usize,
+    /// Which of the alternatives it is; of several, the first written is wanted first.
+    rank: usize,
+    pub end: usize,
+}
+
+/// Where one text has the words of the vocabulary.
+#[derive(Debug)]
+pub(super) struct Sightings<'v> {
+    vocabulary: &'v Vocabulary,
+    /// What the words are, word after word.
+    symbols: Vec<Symbol>,
+    /// Where in `symbols` each word begins, and at last their end.
+    bounds: Vec<usize>,
+    /// Symbols and the words that are so, sorted.
+    seen: Vec<(Symbol, usize)>,
+    /// Per symbol, where in `seen` it is from and to.
+    places: Vec<(usize, usize)>,
+    /// Per choice, once asked; those none of whose first words is there are answered from the start.
+    spans: Vec<OnceCell<Box<[Span]>>>,
+}
+
+impl Sightings<'_> {
+    /// Whether one of the alternatives can be in the text, as far as is known without looking.
+    pub fn may_have(&self, choice: ChoiceId) -> bool {
+        self.spans.get(choice).is_some_and(|cell| cell.get().is_none_or(|spans| !spans.is_empty()))
+    }
+
+    /// Where the alternatives stand, each within a sentence, in order.
+    pub fn of(&self, choice: ChoiceId, folded: &Folded) -> &[Span] {
+        let Some(cell) = self.spans.get(choice) else { return &[] };
+        cell.get_or_init(|| {
+            let rows = self.vocabulary.choices.get(choice).into_iter().flatten().enumerate();
+            let mut spans: Vec<Span> = Vec::new();
+            for (rank, (head, row)) in rows {
+                match self.places.get(*head) {
+                    Some((from, to)) if from < to => {
+                        let heads = self.seen.get(*from..*to).unwrap_or_default();
+                        spans.extend(self.of_row(rank, *row, heads, folded));
+                    }
+                    _ => {}
+                }
+            }
+            spans.sort_unstable();
+            spans.into()
+        })
+    }
+
+    /// Where one of the alternatives begins at this word, the first written first.
+    pub fn at(&self, choice: ChoiceId, word: usize, folded: &Folded) -> impl Iterator<Item = Span> {
+        let spans = self.of(choice, folded);
+        let from = spans.partition_point(|span| span.start < word);
+        spans.iter().skip(from).take_while(move |span| span.start == word).copied()
+    }
+
+    /// Where an alternative stands whose first word is at these places.
+    fn of_row(
+        &self,
+        rank: usize,
+        row: RowId,
+        heads: &[(Symbol, usize)],
+        folded: &Folded,
+    ) -> impl Iterator<Item = Span> {
+        let row = self.vocabulary.rows.get(row).map(Vec::as_slice).unwrap_or_default();
+        let tail = row.get(1..).unwrap_or_default();
+        let goes_on = move |start: usize| {
+            let mut next = start;
+            tail.iter().all(|symbol| {
+                next += 1;
+                self.is(next, *symbol) && folded.sentence(next) == folded.sentence(start)
+            })
+        };
+        let spans = heads.iter().map(|(_, start)| *start).filter(move |start| goes_on(*start));
+        spans.take(MAX_PLACES).map(move |start| Span { start, rank, end: start + row.len() })
+    }
+
+    fn is(&self, word: usize, symbol: Symbol) -> bool {
+        let bounds = self.bounds.get(word).zip(self.bounds.get(word + 1));
+        bounds
+            .and_then(|(from, to)| self.symbols.get(*from..*to))
+            .is_some_and(|symbols| symbols.contains(&symbol))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_letter_wrong_is_near_and_two_are_not() {
+        for near in
+            ["servidor", "serbidor", "servidr", "serviidor", "srevidor", "servidors", "ervidor", "servidro"]
+        {
+            assert!(is_near(b"servidor", near.as_bytes()), "{near}");
+        }
+        for far in ["serbidr", "servir", "servidores", "", "srveidor", "rsevidro", "idor"] {
+            assert!(!is_near(b"servidor", far.as_bytes()), "{far}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_everything_that_some_phrase_calls_it() {
+        let exact = |word: &str| Unit::Exact(format!(" {word}"));
+        let stem = |word: &str| Unit::Stem(format!(" {word}"));
+        let units =
+            [exact("caida"), stem("cai"), stem("caid"), stem("c"), exact("caid"), stem("n"), stem("caidos")];
+        let mut builder = VocabularyBuilder::default();
+        for unit in &units {
+            builder.choice(&[[unit.clone()].into()]);
+        }
+        let vocabulary = builder.build();
+        let symbols = |word: &str| {
+            let mut found = Vec::new();
+            vocabulary.symbols_of(word, |symbol| found.push(symbol));
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(symbols(" caida"), [0, 1, 2, 3]);
+        assert_eq!(symbols(" caid"), [1, 2, 3, 4]);
+        assert_eq!(symbols(" caidas"), [1, 2, 3]);
+        assert_eq!(symbols(" caz"), [3]);
+        assert_eq!((symbols(" nivel"), symbols("\u{1}no")), (vec![5], vec![5]));
+        assert!(symbols(" a").is_empty());
+    }
+}
