@@ -271,7 +271,7 @@ fn broken_sessions_do_not_count_against_a_mail() {
     kill_after_the_claim(&mut stage, &[ANA]);
     stage.imap.no_faults();
     stage.imap.release();
-    for nth in 1..=3 {
+    for nth in 1..=2 {
         stage.imap.fault(BODY, nth, Fault::Close);
     }
     stage.site.run();
