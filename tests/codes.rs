@@ -1,4 +1,5 @@
 //! `docs/codes.md` is made from the types: every word that JSON, the database and the log print, with its meaning.
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

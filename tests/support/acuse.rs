@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use ::acuse::store;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -233,11 +234,12 @@ impl Site {
         })
     }
 
-    /// Waits until nothing is left to send.
+    /// Waits until nothing is left to send. It reads the database: `outbox list` compiles the policy each time.
     pub fn wait_until_sent(&self) {
-        eventually(&format!("an outbox with nothing due; log:\n{}", self.log()), || {
-            let waiting = |row: &Value| matches!(row["state"].as_str(), Some("due" | "sending"));
-            (!self.outbox().iter().any(waiting)).then_some(())
+        let store = store::open(&self.state_dir()).expect("the database");
+        eventually("an outbox with nothing due", || {
+            let rows = store.read(|tx| tx.outbox()).expect("the outbox");
+            (!rows.iter().any(|row| matches!(row.state.as_str(), "due" | "sending"))).then_some(())
         });
     }
 
