@@ -206,12 +206,10 @@ impl Watch<'_> {
                 continue;
             };
             let deaths = self.store(move |tx, _| tx.claim_alone(pending.id)).await?;
+            // Claims go by UID: up to this one every mail has its row, and must not be listed as new.
+            folder.last_uid = folder.last_uid.max(pending.uid);
             match self.redo_alone(session, folder, mail, deaths).await {
-                Ok(done) => {
-                    // Claims go by UID: up to this one every mail has its row, and must not be listed as new.
-                    folder.last_uid = folder.last_uid.max(pending.uid);
-                    self.settle(session, done).await?;
-                }
+                Ok(done) => self.settle(session, done).await?,
                 Err(error) => {
                     self.store(move |tx, _| tx.unclaim_alone(pending.id)).await?; // no crash: it does not count
                     self.suspect(&listed, &error);
