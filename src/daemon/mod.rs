@@ -120,7 +120,7 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     // whatever is a copy of the database until here is now behind (I18)
     let counted = shared.writer.call(move |store| lock::count_up(&state_dir, store, clock::now())).await;
     if let Ok(Err(error)) = counted {
-        tracing::error!(%error, "a copy of the database that is put back will not be told from it");
+        tracing::error!(%error, "the counter could not be written; a database restored from before may go unnoticed");
     }
     drop(shared);
     let _ = tokio::task::spawn_blocking(move || thread.join()).await; // the last commit is on disk

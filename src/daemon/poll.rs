@@ -406,7 +406,7 @@ impl Watch<'_> {
                     mailbox = self.mailbox.name,
                     folder = self.folder,
                     uid,
-                    "the server does not give a mail that it lists"
+                    "the server did not give a mail that it lists"
                 );
             }
             for id in missing.into_values() {
@@ -481,7 +481,7 @@ impl Watch<'_> {
                 let uids: Vec<u32> = some.iter().map(|mail| mail.uid).collect();
                 let mut settled = session.settle(&uids, &settle).await;
                 if let Err(error @ ImapError::CannotMove) = &settled {
-                    tracing::warn!(mailbox = self.mailbox.name, folder = self.folder, %error, "flagged instead");
+                    tracing::warn!(mailbox = self.mailbox.name, folder = self.folder, %error, "stored mails are flagged in place of moved or deleted");
                     self.alert("cannot_move", &error.to_string()).await;
                     settled = session.settle(&uids, &Settle::Flag).await;
                 }
