@@ -194,7 +194,7 @@ impl Watch<'_> {
 
     /// Mails that were claimed and came to no outcome, by an unclean end or because the server withheld them: one by
     /// one, so that one which kills us is found.
-    async fn redo(&mut self, session: &mut Session, folder: &Folder) -> Result<(), VisitError> {
+    async fn redo(&mut self, session: &mut Session, folder: &mut Folder) -> Result<(), VisitError> {
         let id = folder.id;
         for pending in self.store(move |tx, _| tx.pending(id)).await? {
             if self.shared.stop.is_cancelled() {
@@ -206,6 +206,8 @@ impl Watch<'_> {
                 continue;
             };
             let deaths = self.store(move |tx, _| tx.claim_alone(pending.id)).await?;
+            // Claims go by UID: up to this one every mail has its row, and must not be listed as new.
+            folder.last_uid = folder.last_uid.max(pending.uid);
             match self.redo_alone(session, folder, mail, deaths).await {
                 Ok(done) => self.settle(session, done).await?,
                 Err(error) => {
