@@ -30,7 +30,7 @@ impl<T: DeserializeOwned + Default> Layer<T> {
     /// Reads a file. serde stops at the first wrong entry, so that entry is struck out and the rest read again.
     pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Self {
         let (mut table, errors) = DeTable::parse_recoverable(&source.text);
-        problems.extend(errors.iter().map(|error| unreadable(source, error)));
+        problems.extend(Problem::of_syntax(source, &errors));
         let mut whole = errors.is_empty();
         if !whole {
             // What a syntax error leaves over is guesswork.

@@ -343,6 +343,8 @@ codes! {
         Bulk = "bulk",
         /// Read from its headers alone.
         HeadersOnly = "headers_only",
+        /// Over `max_size`: only its head was fetched, the mail is whole on the server.
+        Oversize = "oversize",
         /// No single usable From.
         NoSingleFrom = "no_single_from",
     }

@@ -123,6 +123,9 @@ impl<'a> Case<'a> {
         if hints(message, arrival, site).bad_token {
             flags.push(Flag::BadToken);
         }
+        if message.defects.contains(&Defect::Oversize) {
+            flags.push(Flag::Oversize);
+        }
         Self { message, arrival, facts, site, policy, now, authentication, verdict, flags }
     }
 
