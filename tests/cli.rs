@@ -691,10 +691,20 @@ fn the_rules_that_the_page_teaches_work() {
     let taught = blocks(&page, "toml");
     assert!(taught.len() >= 2);
     for (index, block) in taught.iter().enumerate() {
-        fs::write(site.directory().join(format!("rules/taught-{index}.toml")), block).unwrap();
+        for part in format!("\n{block}").split("\n# /etc/acuse/rules/").filter(|part| !part.trim().is_empty())
+        {
+            let (name, text) = match part.split_once(".toml\n") {
+                Some((name, text)) if !name.contains('\n') => (name.to_owned(), text),
+                _ => (format!("taught-{index}"), part),
+            };
+            fs::write(site.directory().join(format!("rules/{name}.toml")), text).unwrap();
+        }
     }
     let output = site.acuse(&["rules", "test"]);
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
+    let due =
+        site.json(&["sla", "explain", "--plan", "n2", "--impact", "medium", "--at", "2026-12-24T09:00:00"]);
+    assert_eq!(due["due_by"], "2026-12-24T11:00:00-05:00", "the local window, within the exception's hours");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior, escape_formatter};
 
 use super::ReplyKind;
 use super::variables::Variables;
@@ -50,6 +50,10 @@ impl Templates {
         texts.set_undefined_behavior(UndefinedBehavior::Strict);
         texts.set_fuel(Some(FUEL));
         texts.set_debug(true); // errors know their place in the file
+        texts.set_formatter(|out, state, value| match value.is_none() {
+            true => Ok(()), // what there is not is not written, least of all as "None"
+            false => escape_formatter(out, state, value),
+        });
         let sources: BTreeMap<&str, &Arc<Source>> =
             files.iter().map(|file| (key(&file.name), file)).collect();
 
@@ -65,6 +69,9 @@ impl Templates {
         let templates = Self { texts };
         if !found.iter().any(|problem| problem.severity == Severity::Error) {
             found.extend(templates.try_all(&sources));
+        }
+        if !found.iter().any(|problem| problem.severity == Severity::Error) {
+            found.extend(halves(&sources));
         }
         let usable = !found.iter().any(|problem| problem.severity == Severity::Error);
         problems.append(&mut found);
@@ -148,6 +155,22 @@ fn missing_files<'a>(
             hint: Some("every reply needs its .txt and its .html in both languages".to_owned()),
         })
     })
+}
+
+/// Texts of which only one part was replaced: most readers show the HTML part, so both should say the same.
+fn halves(sources: &BTreeMap<&str, &Arc<Source>>) -> Vec<Problem> {
+    let place = |source: &Source| source.name.rsplit_once('/').map(|(place, _)| place.to_owned());
+    let shipped = |source: &Source| source.name.starts_with("rules/replies/");
+    let halves = sources.iter().filter_map(|(key, text)| {
+        let html = sources.get(format!("{}.html", key.strip_suffix(".txt")?).as_str())?;
+        (place(text) != place(html)).then_some(if shipped(text) { (html, "text") } else { (text, "HTML") })
+    });
+    halves
+        .map(|(ours, other)| {
+            Problem::warning(ours, None, format!("the {other} part beside this one is still the shipped one"))
+                .with_hint("customers see one part or the other: replace both, .txt and .html")
+        })
+        .collect()
 }
 
 /// A file that nothing will ever read is most likely a misspelt one.

@@ -110,7 +110,8 @@ fn a_missing_file_and_a_misspelt_one_are_told() {
 fn a_text_that_may_leave_the_number_out_is_worth_a_look() {
     let text = "{% if customer_name %}{{ number }}{% endif %}";
     let mut problems = Vec::new();
-    assert!(Templates::compile(&with(&[("es/late.txt", text)]), &mut problems).is_some());
+    let both = [("es/late.txt", text), ("es/late.html", "{{ number }}")];
+    assert!(Templates::compile(&with(&both), &mut problems).is_some());
     let [problem] = &problems[..] else { panic!("{problems:#?}") };
     assert_eq!(problem.severity, Severity::Warning);
     assert_eq!(problem.message, "this text does not always say the case number");
@@ -161,4 +162,26 @@ fn the_readme_lists_every_variable_and_no_other() {
         .map(str::to_owned)
         .collect();
     assert_eq!(listed, Variables::names());
+}
+
+#[test]
+fn what_there_is_not_is_not_written() {
+    let text = "Hola {{ customer_name }}: {{ number }}";
+    let files = with(&[("es/ack.txt", text), ("es/ack.html", text)]);
+    let templates = Templates::compile(&files, &mut Vec::new()).unwrap();
+    let written = templates.texts.get_template("es/ack.txt").unwrap();
+    let values = minijinja::context! { customer_name => None::<&str>, number => "ACU-1" };
+    assert_eq!(written.render(values).unwrap(), "Hola : ACU-1");
+}
+
+#[test]
+fn one_part_replaced_alone_is_worth_a_look() {
+    let mut problems = Vec::new();
+    assert!(Templates::compile(&with(&[("es/late.txt", "Caso {{ number }}")]), &mut problems).is_some());
+    let [problem] = &problems[..] else { panic!("{problems:#?}") };
+    assert_eq!(problem.severity, Severity::Warning);
+    assert!(
+        problem.message.contains("HTML part") && problem.source.name.ends_with("es/late.txt"),
+        "{problem}"
+    );
 }
