@@ -103,6 +103,10 @@ fn the_corpus_is_drained_from_a_real_server_and_only_people_are_acknowledged() {
     site.wait_until_sent();
     assert!(!site.log().contains("panicked"), "{}", tail(&site.log()));
 
+    let status = std::fs::read_to_string(format!("/proc/{}/status", site.pid())).expect("procfs");
+    let memory: Vec<&str> =
+        status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS")).collect();
+    println!("the daemon's memory after the drain: {memory:?}");
     let store = open(&site.state_dir()).expect("the database");
     let (acked, tickets) = acknowledged(&store);
     let mut seen = BTreeSet::new();
