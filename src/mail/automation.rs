@@ -35,7 +35,7 @@ pub(super) fn recognise(evidence: &Evidence<'_>) -> Automation {
         .into_iter()
         .find_map(|row| row(evidence))
         .map_or((AutomationKind::None, None), |(kind, sign)| (kind, Some(sign)));
-    Automation { kind, because: sign }
+    Automation { kind, because: sign, spam_flagged: is_spam_flagged(evidence.header) }
 }
 
 type Row = Option<(AutomationKind, Sign)>;
@@ -326,11 +326,6 @@ fn lists(evidence: &Evidence<'_>) -> Row {
     let precedence = header.first("Precedence").unwrap_or_default().to_ascii_lowercase();
     let list = |holds, sign| row(holds, AutomationKind::List, sign);
     let bulk = |holds, sign| row(holds, AutomationKind::Bulk, sign);
-    let yes = |name: &str| {
-        header
-            .first(name)
-            .is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "yes" | "true" | "1"))
-    };
     // A newsletter has a List-Id too; RFC 8058's one-click post tells it from a list that people talk on.
     let one_click = header.has("List-Unsubscribe-Post") && !header.has("List-Post");
     bulk(one_click, Sign::ListUnsubscribePost)
@@ -347,20 +342,20 @@ fn lists(evidence: &Evidence<'_>) -> Row {
         })
         .or_else(|| bulk(matches!(precedence.as_str(), "bulk" | "junk"), Sign::PrecedenceBulk))
         .or_else(|| bulk(header.has("List-Unsubscribe"), Sign::ListUnsubscribe))
-        .or_else(|| {
-            let flagged = yes("X-Spam-Flag")
-                || yes("X-Spam")
-                || header
-                    .first("X-Spam-Status")
-                    .is_some_and(|value| value.to_ascii_lowercase().starts_with("yes"))
-                || header.first("X-Rspamd-Action").is_some_and(|action| {
-                    matches!(
-                        action.to_ascii_lowercase().as_str(),
-                        "reject" | "add header" | "rewrite subject" | "soft reject"
-                    )
-                });
-            bulk(flagged, Sign::SpamFlag)
-        })
+        .or_else(|| bulk(is_spam_flagged(header), Sign::SpamFlag))
+}
+
+/// The verdicts of SpamAssassin, Rspamd and those that write alike.
+fn is_spam_flagged(header: &Header<'_>) -> bool {
+    let says = |name: &str, words: &[&str]| {
+        header.first(name).is_some_and(|value| words.contains(&value.to_ascii_lowercase().as_str()))
+    };
+    says("X-Spam-Flag", &["yes", "true", "1"])
+        || says("X-Spam", &["yes", "true", "1"])
+        || says("X-Rspamd-Action", &["reject", "add header", "rewrite subject", "soft reject"])
+        || header
+            .first("X-Spam-Status")
+            .is_some_and(|value| value.to_ascii_lowercase().starts_with("yes"))
 }
 
 fn rest(evidence: &Evidence<'_>) -> Row {

@@ -117,11 +117,13 @@ pub struct Automation {
     pub kind: AutomationKind,
     /// The sign that decided; `None` for [`AutomationKind::None`].
     pub because: Option<Sign>,
+    /// A spam filter's verdict, whatever decided: on the way through a list its mark stands behind the list's.
+    pub spam_flagged: bool,
 }
 
 impl Default for Automation {
     fn default() -> Self {
-        Self { kind: AutomationKind::None, because: None }
+        Self { kind: AutomationKind::None, because: None, spam_flagged: false }
     }
 }
 

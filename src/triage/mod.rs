@@ -194,6 +194,8 @@ impl<'a> Case<'a> {
             Kind::Calendar if message.calendar_method.as_deref() != Some("REQUEST") => {
                 return Row::Note(Reason::Calendar);
             }
+            // through our own list
+            _ if message.automation.spam_flagged => return self.bulk(Some(Sign::SpamFlag)),
             _ => {}
         }
         if message.from.is_none() {

@@ -170,10 +170,7 @@ never! {
         trial.on_top = trial.on_top.replace("List-Id: <equipo.mihost.example>\r\n", "");
         trial.on_top.insert_str(0, "Precedence: bulk\r\n");
     });
-    spam: |trial| changed(trial, |trial| {
-        trial.on_top = trial.on_top.replace("List-Id: <equipo.mihost.example>\r\n", "");
-        trial.on_top.insert_str(0, "X-Spam-Flag: YES\r\n");
-    });
+    spam: |trial| trial.with("X-Spam-Flag: YES");
     calendar_answer: |trial| changed(trial, |trial| {
         trial.on_top = trial.on_top.replace("List-Id: <equipo.mihost.example>\r\n", "");
         trial.media_type = "text/calendar; method=REPLY; charset=utf-8".to_owned();

@@ -203,6 +203,10 @@ fn a_list_speaks_to_us_only_by_name_unless_it_is_our_own() {
     let mut own = Trial::new(OUTAGE).with("List-Id: Equipo <equipo.mihost.example>");
     own.to = "equipo@mihost.example".to_owned();
     assert_eq!(own.outcome(), (Action::Open, Reason::NewMail, Ack::NewCase));
+    let spam = Trial { body: PASSWORD.to_owned(), ..own.clone() }.with("X-Spam-Flag: YES");
+    assert_eq!(spam.outcome(), (Action::Quarantine, Reason::Spam, Ack::NoTicket));
+    let urgent = own.with("X-Rspamd-Action: add header");
+    assert_eq!(urgent.outcome(), (Action::Open, Reason::BulkKept, Ack::NotAPerson));
 }
 
 #[test]
