@@ -159,21 +159,17 @@ pub fn batch(
 pub fn unlisted(
     store: &mut Store,
     intake: Intake,
-    raw: &[u8],
+    read: &Read,
     arrival: &Arrival,
     site: &Site,
     policy: &Policy,
     now: Timestamp,
-) -> Result<(Message, Decision, Option<TicketNumber>), StoreError> {
-    let read = Read::new(raw, Reading::Whole, policy)?;
-    store
-        .transaction(|tx| {
-            let id = tx.claim_unlisted(intake, arrival.received, raw.len(), now)?;
-            let setting = Setting { site, policy, fresh: fresh(), now };
-            let (decision, ticket) = one(tx, id, &read, arrival, setting)?;
-            Ok((decision, ticket))
-        })
-        .map(|(decision, ticket)| (read.message, decision, ticket))
+) -> Result<(Decision, Option<TicketNumber>), StoreError> {
+    store.transaction(|tx| {
+        let id = tx.claim_unlisted(intake, arrival.received, read.raw.size, now)?;
+        let setting = Setting { site, policy, fresh: fresh(), now };
+        one(tx, id, read, arrival, setting)
+    })
 }
 
 fn fresh() -> Fresh {
@@ -192,7 +188,7 @@ pub struct Readers {
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A parser may recurse; a mail within the guard's limits needs a fraction of this.
-const STACK: usize = 16 << 20;
+pub const STACK: usize = 16 << 20;
 
 impl Readers {
     /// Starts `threads` of them. They end when the last handle is dropped.

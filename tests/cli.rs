@@ -726,3 +726,44 @@ fn systemd_understands_the_unit_and_finds_it_hardened() {
     let secure = run(&["security", "--offline=true", "--threshold=15", copy]);
     assert!(secure.status.success(), "{}", String::from_utf8_lossy(&secure.stdout));
 }
+
+#[test]
+fn ingest_that_cannot_say_what_it_stored_has_stored_it() {
+    let site = builder().init();
+    for args in [&["ingest"][..], &["ingest", "--json"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut child = site.command(args).stdin(Stdio::piped()).stdout(full).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&support::fixture("outage-es.eml")).unwrap();
+        assert!(child.wait().unwrap().success(), "{args:?}");
+    }
+    assert_eq!(site.tickets().len(), 1);
+}
+
+#[test]
+fn ingest_keeps_the_head_of_a_mail_without_end() {
+    let site = builder().set("limits.max_size_mib", 1).init();
+    let mut mail = support::fixture("outage-es.eml");
+    mail.resize(5 << 20, b'x');
+    let output = ingest(&site, &["--json"], &mail);
+    let stored: Value = serde_json::from_str(&printed(&output, &["ingest"])).unwrap();
+    assert_eq!(stored["outcome"], "opened");
+    let ticket = site.json(&["tickets", "show", stored["ticket"].as_str().unwrap()]);
+    assert!(ticket.to_string().contains("\"oversize\""), "{ticket:#}");
+    let check = site.json(&["db", "check"]);
+    assert_eq!(check["ok"], true, "{check:#}");
+}
+
+#[test]
+fn a_panic_is_one_line_without_a_word_of_the_mail() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("nested.eml");
+    // a debug build of mail-parser 0.11.9 panics at this one
+    let mail = "From: ana@cliente.example\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=z\n\n\
+                --z\n\nuno\n--z\nContent-Type: message/rfc822\n\nContent-Type: message/rfc822\n\nSubject: y\n\ndos\n--z--\n";
+    fs::write(&file, mail).unwrap();
+    let output = acuse(&["inspect", "--json", file.to_str().unwrap()]);
+    assert!(output.status.success());
+    let said = said(&output);
+    assert_eq!(said.lines().count(), usize::from(cfg!(debug_assertions)), "{said}");
+    assert!(said.lines().all(|line| line.starts_with("thread 'main' panicked at ")), "{said}");
+}

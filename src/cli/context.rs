@@ -120,14 +120,26 @@ pub fn for_people(at: &Zoned) -> String {
 
 /// The bytes of a file, or of standard input for `-`.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map(drop)
+    read_up_to(path, u64::MAX).map(|(bytes, _)| bytes)
+}
+
+/// The first `limit` bytes of a file or standard input, and whether these are all. The rest is read all the same:
+/// who writes into a pipe takes its early end for a failure.
+pub fn read_up_to(path: &Path, limit: u64) -> Result<(Vec<u8>, bool), Failure> {
+    let take = |from: &mut dyn std::io::Read| {
+        let mut bytes = Vec::new();
+        from.take(limit).read_to_end(&mut bytes)?;
+        let rest = std::io::copy(from, &mut std::io::sink())?;
+        Ok((bytes, rest == 0))
     };
-    read.map_err(|error| Failure::new(Code::Io, format!("cannot read {}: {error}", path.display())))?;
-    Ok(bytes)
+    let read = if path == Path::new("-") {
+        take(&mut std::io::stdin().lock())
+    } else {
+        std::fs::File::open(path).and_then(|mut file| take(&mut file))
+    };
+    read.map_err(|error: std::io::Error| {
+        Failure::new(Code::Io, format!("cannot read {}: {error}", path.display()))
+    })
 }
 
 /// Text of a mail as a terminal may show it: on one line, without controls and bidi overrides (I17).

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::context::{Context, read, time};
-use super::report::Done;
+use super::context::{Context, read_up_to, time};
+use super::report::{Code, Done, Failure};
 use crate::config::Secrets;
-use crate::ingest;
+use crate::ingest::{self, Read, Reading, STACK};
 use crate::mail::Address;
 use crate::store::Intake;
 use crate::triage::Arrival;
@@ -34,7 +34,7 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
         return Err(crate::daemon::DaemonError::NoKey(config.state_dir.display().to_string()).into());
     }
     let policy = context.policy(Some(&config))?;
-    let raw = read(&args.file)?;
+    let (raw, is_whole) = read_up_to(&args.file, config.max_size)?;
     let now = context.now(policy.calendar.zone())?;
     let received = args.received.as_deref().map(|text| time(text, policy.calendar.zone())).transpose()?;
     let arrival = Arrival {
@@ -44,18 +44,45 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
         backlog: false,
     };
     let mut store = context.store(&config)?;
-    let stored = ingest::unlisted(&mut store, Intake::Stdin, &raw, &arrival, &config.site, &policy, now);
-    let (message, decision, ticket) = stored?;
+    // too large is no reason to say 75: the MTA would offer it for days and then return it
+    let reading = if is_whole { Reading::Whole } else { Reading::Head };
+    let read = Read::new(&raw, reading, &policy)?;
+    let stored = ingest::unlisted(&mut store, Intake::Stdin, &read, &arrival, &config.site, &policy, now);
+    let (decision, ticket) = stored?;
     let number = ticket.map(|number| number.with_prefix(&config.site.prefix));
     let outcome = decision.action.outcome().as_str();
-    if context.json {
-        return context.json(&json!({
+    let told = if context.json {
+        context.json(&json!({
             "outcome": outcome,
             "reason": decision.reason,
             "ticket": number,
-            "message_id": message.message_id,
-        }));
+            "message_id": read.message.message_id,
+        }))
+    } else {
+        let number = number.map(|number| format!(" {number}")).unwrap_or_default();
+        context.line(format!("{outcome}{number} ({})", decision.reason.as_str()))
+    };
+    drop(told); // the mail is on disk: that nobody can be told is no reason to deliver it again
+    Ok(())
+}
+
+/// Runs a command on a thread with a reader's stack, where a panic is a failure like any other.
+pub fn apart(command: impl FnOnce() -> Done + Send + 'static) -> Done {
+    let thread = std::thread::Builder::new().name("ingest".to_owned()).stack_size(STACK).spawn(command)?;
+    thread.join().unwrap_or_else(|_| {
+        Err(Failure::new(Code::TryAgain, "acuse panicked, at the place named above")
+            .hint("this is an error in acuse: please report that line"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failure_that_asks_for_another_try() {
+        let failure = apart(|| panic!("a parser's")).unwrap_err();
+        assert_eq!(failure.code, Code::TryAgain);
+        assert!(apart(|| Ok(())).is_ok());
     }
-    let number = number.map(|number| format!(" {number}")).unwrap_or_default();
-    context.line(format!("{outcome}{number} ({})", decision.reason.as_str()))
 }

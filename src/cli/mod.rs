@@ -92,11 +92,12 @@ enum Verb {
 
 /// Runs a command line; what it has to say of errors goes to stderr.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    panic_in_one_line();
     let arguments: Vec<_> = arguments.into_iter().collect();
     // an MTA bounces the customer's mail on any code but 75, so that even a misspelt option must be 75 there
     let is_ingest = verb(&arguments).is_some_and(|verb| verb == "ingest");
     let (done, code) = match Cli::try_parse_from(arguments) {
-        Ok(cli) => match run(cli) {
+        Ok(cli) => match if is_ingest { ingest::apart(|| run(cli)) } else { run(cli) } {
             Ok(()) => return ExitCode::SUCCESS,
             Err(failure) => (failure.to_string(), failure.code as u8),
         },
@@ -111,6 +112,17 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         drop(writeln!(std::io::stderr().lock(), "{}", done.trim_end())); // nowhere left to complain to
     }
     ExitCode::from(if is_ingest { Code::TryAgain as u8 } else { code })
+}
+
+/// What a panic says may quote a mail, over several lines; where it was says enough (I16, I17).
+fn panic_in_one_line() {
+    std::panic::set_hook(Box::new(|panic| {
+        use std::io::Write as _;
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("without a name");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        drop(writeln!(std::io::stderr().lock(), "thread '{name}' panicked at {place}"));
+    }));
 }
 
 /// The verb of a command line, be the rest of it right or wrong.

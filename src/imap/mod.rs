@@ -31,6 +31,8 @@ pub use wait::Woken;
 
 use wire::Wire;
 
+use crate::reply::header::HeaderText;
+
 /// A logged-in connection; commands that name UIDs act on the folder selected last.
 pub struct Session {
     wire: Wire,
@@ -259,12 +261,5 @@ impl Session {
 /// A server's words, fit for a log line or a terminal (I17): no controls, no bidi overrides, not too long.
 pub(crate) fn printable(text: &str) -> String {
     const MAX_CHARS: usize = 300;
-    let is_bidi =
-        |c| matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    text.trim()
-        .chars()
-        .filter(|&c| !is_bidi(c))
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_CHARS)
-        .collect()
+    HeaderText::new(text, MAX_CHARS).as_str().to_owned()
 }

@@ -31,7 +31,7 @@ impl Session {
             let set = uid_set(some);
             match how {
                 Settle::Move(folder) => self.move_to(&set, folder).await?,
-                Settle::Flag => self.flag(&set, flag).await?,
+                Settle::Flag => self.mark(&set, '+', flag).await?,
                 Settle::Delete => self.delete(&set).await?,
             }
         }
@@ -59,19 +59,28 @@ impl Session {
         if self.has("MOVE") {
             return self.wire.command("MOVE", &format!("UID MOVE {set} {name}"), |_| ()).await;
         }
+        // Whether we may delete is tried before the copy: refused after it, every pass would copy again. The mark
+        // comes off at once, since a copy has its original's flags (RFC 3501 §6.4.7).
+        self.mark(set, '+', "\\Deleted").await?;
+        self.mark(set, '-', "\\Deleted").await?;
         self.wire.command("COPY", &format!("UID COPY {set} {name}"), |_| ()).await?;
-        self.delete(set).await
+        match self.delete(set).await {
+            // It is copied and marked; to say that it is not settled would copy it again.
+            Err(ImapError::No { command: "EXPUNGE", .. }) => Ok(()),
+            done => done,
+        }
     }
 
     async fn delete(&mut self, set: &str) -> Result<(), ImapError> {
         if !self.has("UIDPLUS") {
             return Err(ImapError::CannotMove);
         }
-        self.flag(set, "\\Deleted").await?;
+        self.mark(set, '+', "\\Deleted").await?;
         self.wire.command("EXPUNGE", &format!("UID EXPUNGE {set}"), |_| ()).await
     }
 
-    async fn flag(&mut self, set: &str, flag: &str) -> Result<(), ImapError> {
-        self.wire.command("STORE", &format!("UID STORE {set} +FLAGS.SILENT ({flag})"), |_| ()).await
+    /// Puts a flag on (`+`) or takes it off (`-`).
+    async fn mark(&mut self, set: &str, sign: char, flag: &str) -> Result<(), ImapError> {
+        self.wire.command("STORE", &format!("UID STORE {set} {sign}FLAGS.SILENT ({flag})"), |_| ()).await
     }
 }

@@ -1,6 +1,7 @@
 //! The MIME structure, flattened: the only file that knows mail-parser.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -76,8 +77,13 @@ pub(super) struct Structure {
     pub report_type: Option<String>,
 }
 
-/// Reads the structure of a normalised mail that has passed the guard; `None` when mail-parser gives up.
+/// Reads the structure of a normalised mail that has passed the guard; `None` when mail-parser gives up or panics, as
+/// 0.11.9 asserts in debug builds at a mail directly within an attached mail.
 pub(super) fn structure(mail: &[u8]) -> Option<Structure> {
+    catch_unwind(AssertUnwindSafe(|| parts(mail))).ok().flatten()
+}
+
+fn parts(mail: &[u8]) -> Option<Structure> {
     let message = PARSER.parse(mail)?;
     let report_type = message.parts.first().and_then(MimeHeaders::content_type).and_then(|content_type| {
         let is_report = content_type.ctype() == "multipart" && content_type.subtype() == Some("report");

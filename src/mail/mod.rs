@@ -117,11 +117,20 @@ pub struct Automation {
     pub kind: AutomationKind,
     /// The sign that decided; `None` for [`AutomationKind::None`].
     pub because: Option<Sign>,
+    /// Kind and sign if that a machine sent it did not count, as for the web form that a person filled in.
+    pub behind_machine: (AutomationKind, Option<Sign>),
+    /// A spam filter's verdict, whatever decided: on the way through a list its mark stands behind the list's.
+    pub spam_flagged: bool,
 }
 
 impl Default for Automation {
     fn default() -> Self {
-        Self { kind: AutomationKind::None, because: None }
+        Self {
+            kind: AutomationKind::None,
+            because: None,
+            behind_machine: (AutomationKind::None, None),
+            spam_flagged: false,
+        }
     }
 }
 

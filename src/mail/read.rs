@@ -23,8 +23,9 @@ const LITTLE_TEXT: usize = 200;
 
 /// Reads a mail. Pure and total: what cannot be read becomes a [`Defect`].
 ///
-/// Runs the limits of docs/mail.md before any parser; a mail over one of them is read by [`from_headers`]. Call it
-/// on a thread with a stack of 16 MiB and under `catch_unwind`: the parser is not ours.
+/// Runs the limits of docs/mail.md before any parser; a mail over one of them, or one that the parser panics at, is
+/// read by [`from_headers`]. The parser is not ours and may recurse: a thread that reads mails of strangers wants a
+/// stack of 16 MiB.
 pub fn parse(raw: &[u8]) -> Message {
     let mail = normalise(raw);
     let header = Header::read(&mail);

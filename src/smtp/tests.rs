@@ -63,7 +63,7 @@ async fn a_mail_arrives_as_it_was_but_for_doubled_dots() {
     ] {
         let script = format!("{HELLO}{ENVELOPE}C DATA\nS 354 go\nD\nS 250 2.0.0 Ok: queued\u{1b} as 4711");
         let (outcome, heard) = sent(&script, &Outgoing { bytes: bytes.as_bytes(), ..MAIL }).await;
-        assert_eq!(outcome, Outcome::Sent { reply: "250 2.0.0 Ok: queued  as 4711".to_owned() });
+        assert_eq!(outcome, Outcome::Sent { reply: "250 2.0.0 Ok: queued as 4711".to_owned() });
         assert_eq!(
             heard,
             ["EHLO acuse.example", "MAIL FROM:<>", "RCPT TO:<ana@cliente.example>", "DATA", want]

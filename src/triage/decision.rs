@@ -343,7 +343,7 @@ codes! {
         Bulk = "bulk",
         /// Read from its headers alone.
         HeadersOnly = "headers_only",
-        /// Over `max_size`: only its head was fetched, the mail is whole on the server.
+        /// Over `max_size`: only its head was taken in; the mail of a mailbox is whole on the server.
         Oversize = "oversize",
         /// No single usable From.
         NoSingleFrom = "no_single_from",

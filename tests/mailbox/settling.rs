@@ -81,6 +81,7 @@ fn nothing_is_settled_before_its_commit() {
     let peer = |r#move| imap_peer::Options { r#move, ..imap_peer::Options::default() };
     for (options, after, command) in [
         (peer(true), "move", "UID MOVE"),
+        (peer(false), "move", "UID STORE"),
         (peer(false), "move", "UID COPY"),
         (peer(true), "flag", "UID STORE"),
         (peer(true), "delete", "UID STORE"),
@@ -106,4 +107,25 @@ fn a_refused_move_is_tried_again_at_the_next_pass() {
     scene.deliver(&outage(2));
     scene.server.wait_for_mails(USER, DONE, 2);
     scene.expect(&[("opened", 2)]);
+}
+
+#[test]
+fn without_move_a_refused_delete_makes_no_copies() {
+    for (refused, copies, left) in [("UID STORE", 0, ""), ("UID EXPUNGE", 1, "\\Deleted")] {
+        let options = imap_peer::Options { r#move: false, ..imap_peer::Options::default() };
+        let scene = OnPeer::start_with(options, |builder| builder.set("mailbox.0.poll", "1s"));
+        scene.server.fault_always(refused, Fault::No("[NOPERM] you may not delete"));
+        scene.deliver(&outage(1));
+        scene.server.wait_for(refused, 1);
+        scene.server.wait_for_idle(USER, "INBOX");
+        scene.deliver(&outage(2));
+        scene.server.wait_for(refused, 2);
+        scene.server.wait_for_idle(USER, "INBOX");
+        let copied = scene.server.messages(USER, DONE);
+        assert_eq!(copied.len(), 2 * copies, "{refused}: {copied:?}");
+        assert!(copied.iter().all(|mail| mail.flags.is_empty()), "{copied:?}");
+        for mail in scene.server.messages(USER, "INBOX") {
+            assert_eq!(mail.flags.iter().map(String::as_str).collect::<String>(), left);
+        }
+    }
 }

@@ -217,5 +217,5 @@ pub(super) fn claims(listed: &[Listed], now: Timestamp) -> Vec<NewArrival> {
 
 /// Text of a mail as a log line may show it: short, and without anything that moves a terminal's cursor (I17).
 fn shown(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    crate::reply::header::HeaderText::new(text, 200).as_str().to_owned()
 }

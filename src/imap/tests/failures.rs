@@ -117,3 +117,9 @@ async fn a_session_can_move_between_threads() {
     is_send(&session.fetch(&[1], 1));
     is_send(&session.settle(&[1], &Settle::Delete));
 }
+
+#[test]
+fn a_servers_words_cannot_forge_a_log_line() {
+    assert_eq!(printable(" no\r\n\u{61c}\u{202e}error\u{200b}\x1b[31m "), "no error[31m");
+    assert_eq!(printable(&"x".repeat(1000)).chars().count(), 300);
+}

@@ -119,20 +119,30 @@ async fn mails_are_moved_by_whatever_is_safe() {
 
     let (done, _) = settled("MOVE", &to, &format!("{there}{}", steps(&["UID MOVE 4:5,9 \"Hecho\""]))).await;
     done.unwrap();
-    let copy = ["UID COPY 4:5,9 \"Hecho\"", "UID STORE 4:5,9 +FLAGS.SILENT (\\Deleted)", "UID EXPUNGE 4:5,9"];
+    let copy = [
+        "UID STORE 4:5,9 +FLAGS.SILENT (\\Deleted)",
+        "UID STORE 4:5,9 -FLAGS.SILENT (\\Deleted)",
+        "UID COPY 4:5,9 \"Hecho\"",
+        "UID STORE 4:5,9 +FLAGS.SILENT (\\Deleted)",
+        "UID EXPUNGE 4:5,9",
+    ];
     let (done, _) = settled("UIDPLUS", &to, &format!("{there}{}", steps(&copy))).await;
     done.unwrap();
-    let (done, _) = settled("UIDPLUS", &Settle::Delete, &steps(&copy[1..])).await;
+    let (done, _) = settled("UIDPLUS", &Settle::Delete, &steps(&copy[3..])).await;
     done.unwrap();
     for how in [&to, &Settle::Delete] {
         let (done, said) = settled("IDLE", how, "").await;
         assert!(matches!(done, Err(ImapError::CannotMove)) && said.is_empty(), "{said:?}");
     }
-    // A copy that failed is followed by no deletion.
+    // A copy that failed is followed by no deletion, and a deletion that is refused by no copy.
+    let may = steps(&copy[..2]);
     let (done, said) =
-        settled("UIDPLUS", &to, &format!("{there}C COPY\nS {{tag}} NO [OVERQUOTA] full")).await;
+        settled("UIDPLUS", &to, &format!("{there}{may}C COPY\nS {{tag}} NO [OVERQUOTA] full")).await;
     assert!(matches!(done, Err(ImapError::No { command: "COPY", code: Code::Other, .. })));
     assert!(said.last().unwrap().contains("COPY"), "{said:?}");
+    let (done, said) = settled("UIDPLUS", &to, &format!("{there}C STORE\nS {{tag}} NO [NOPERM] no")).await;
+    assert!(matches!(done, Err(ImapError::No { command: "STORE", .. })));
+    assert!(said.last().unwrap().contains("STORE"), "{said:?}");
 }
 
 #[tokio::test]

@@ -176,3 +176,16 @@ fn replies_and_forwards_are_told_apart() {
     assert_eq!(of("Subject: RV: x\nReferences: <1@b.co>"), (false, true));
     assert_eq!(of("Subject: x"), (false, false));
 }
+
+#[test]
+fn a_mail_that_the_parser_panics_at_is_read_all_the_same() {
+    // mail-parser 0.11.9 loses count of the parts when an attached mail is nothing but another attached mail
+    let nested = mail(
+        "From: ana@b.co\nSubject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=z\n\n\
+         --z\n\nuno\n--z\nContent-Type: message/rfc822\n\nContent-Type: message/rfc822\n\nSubject: y\n\ndos\n--z--\n",
+    );
+    assert_eq!(nested.from.unwrap().address, "ana@b.co");
+    assert_eq!(nested.subject, "x");
+    #[cfg(debug_assertions)] // there it is an assertion; elsewhere the parser goes on
+    assert!(nested.defects.contains(&Defect::Unreadable), "{:?}", nested.defects);
+}

@@ -161,7 +161,12 @@ never! {
     precedence_auto_reply: |trial| changed(trial, |trial| {
         trial.on_top = format!("Precedence: auto_reply\r\n{}", trial.on_top);
     });
-    auto_generated: |trial| trial.with("Auto-Submitted: auto-generated");
+    // but of a form, which writes for a person
+    auto_generated: |trial| changed(trial.with("Auto-Submitted: auto-generated"), |trial| {
+        if trial.from.ends_with("@mihost.example") {
+            trial.from = "Ana <ana@cliente.example>".to_owned();
+        }
+    });
     noreply_sender: |trial| changed(trial, |trial| trial.from = "no-reply@cliente.example".to_owned());
     ticket_system: |trial| trial.with("X-RT-Ticket: rt #1");
     foreign_list: |trial| trial.with("List-Id: <anuncios.otra.example>");
@@ -170,10 +175,7 @@ never! {
         trial.on_top = trial.on_top.replace("List-Id: <equipo.mihost.example>\r\n", "");
         trial.on_top.insert_str(0, "Precedence: bulk\r\n");
     });
-    spam: |trial| changed(trial, |trial| {
-        trial.on_top = trial.on_top.replace("List-Id: <equipo.mihost.example>\r\n", "");
-        trial.on_top.insert_str(0, "X-Spam-Flag: YES\r\n");
-    });
+    spam: |trial| trial.with("X-Spam-Flag: YES");
     calendar_answer: |trial| changed(trial, |trial| {
         trial.on_top = trial.on_top.replace("List-Id: <equipo.mihost.example>\r\n", "");
         trial.media_type = "text/calendar; method=REPLY; charset=utf-8".to_owned();

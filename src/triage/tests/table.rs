@@ -203,6 +203,10 @@ fn a_list_speaks_to_us_only_by_name_unless_it_is_our_own() {
     let mut own = Trial::new(OUTAGE).with("List-Id: Equipo <equipo.mihost.example>");
     own.to = "equipo@mihost.example".to_owned();
     assert_eq!(own.outcome(), (Action::Open, Reason::NewMail, Ack::NewCase));
+    let spam = Trial { body: PASSWORD.to_owned(), ..own.clone() }.with("X-Spam-Flag: YES");
+    assert_eq!(spam.outcome(), (Action::Quarantine, Reason::Spam, Ack::NoTicket));
+    let urgent = own.with("X-Rspamd-Action: add header");
+    assert_eq!(urgent.outcome(), (Action::Open, Reason::BulkKept, Ack::NotAPerson));
 }
 
 #[test]
@@ -291,6 +295,19 @@ fn a_web_form_speaks_for_the_one_it_names() {
     for silent in [form, several, ourselves] {
         assert_eq!(silent.outcome(), (Action::Open, Reason::SiteForm, Ack::NoAddressee));
     }
+    // its address and its program are a machine's, the person who filled it in is none
+    let noreply = Trial { from: "noreply@mihost.example".to_owned(), ..trial.clone() };
+    let generated = trial.clone().with("Auto-Submitted: auto-generated");
+    for machine in [&noreply, &generated, &noreply.clone().with("Auto-Submitted: auto-generated")] {
+        assert_eq!(machine.outcome(), (Action::Open, Reason::SiteForm, Ack::NewCase), "{}", machine.on_top);
+        assert_eq!(machine.decide().requester.unwrap().address, "luis@cliente.example");
+        assert!(!machine.clone().with(DMARC_FAILS).decide().ack.send);
+    }
+    let elsewhere = noreply.clone().with("List-Id: <anuncios.otra.example>");
+    assert_eq!(elsewhere.outcome(), (Action::Open, Reason::List, Ack::NotAPerson), "other signs still count");
+    let spam = Trial { body: PASSWORD.to_owned(), ..noreply }.with("X-Spam-Flag: YES");
+    assert_eq!(spam.outcome(), (Action::Quarantine, Reason::Spam, Ack::NoTicket));
+
     let forged = trial.with(DMARC_FAILS);
     assert_ne!(forged.decide().requester.unwrap().address, "luis@cliente.example");
     assert!(!forged.decide().ack.send);
