@@ -1,7 +1,8 @@
 //! The daemon: one task per folder, one for the outbox, and the few that keep house. The only module that spawns.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
@@ -60,8 +61,18 @@ struct Shared {
     stop: CancellationToken,
 }
 
+impl Shared {
+    /// Waits until the daemon is to stop, and then for as long as a server may keep it from that.
+    async fn parted(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(PARTING).await;
+    }
+}
+
 /// Bytes of mail in flight over all mailboxes, in KiB (I12).
 const ROOM_KIB: usize = 64 << 10;
+/// A server may keep us from stopping for so long; what was in hand then is redone at the next start.
+const PARTING: Duration = Duration::from_secs(5);
 /// How long the tasks may take to finish what they have in hand.
 const GRACE: Duration = Duration::from_secs(30);
 /// How often the house is kept: closing silent tickets, checkpoints, the counter of I18.
@@ -117,15 +128,31 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
             "some tasks did not finish in time; what they had in hand is redone at the next start"
         );
     }
-    // whatever is a copy of the database until here is now behind (I18)
-    let counted = shared.writer.call(move |store| lock::count_up(&state_dir, store, clock::now())).await;
-    if let Ok(Err(error)) = counted {
-        tracing::error!(%error, "the counter could not be written; a database restored from before may go unnoticed");
-    }
+    let writer = shared.writer.clone();
     drop(shared);
-    let _ = tokio::task::spawn_blocking(move || thread.join()).await; // the last commit is on disk
+    close(writer, thread, state_dir).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Makes the last commit, and waits until it is on disk.
+async fn close(writer: Writer, thread: JoinHandle<()>, state_dir: PathBuf) -> Result<(), WriterGone> {
+    // whatever is a copy of the database until here is now behind (I18)
+    let counted = writer.call(move |store| lock::count_up(&state_dir, store, clock::now())).await?;
+    if let Err(error) = counted {
+        tracing::error!(%error, "the counter could not be written; a database restored from before may go unnoticed");
+    }
+    drop(writer);
+    // not `join`: who still holds the writer, in spite of the end of all tasks, must not keep the process alive
+    let ended = async {
+        while !thread.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    match tokio::time::timeout(PARTING, ended).await {
+        Ok(()) => thread.join().map_err(|_| WriterGone),
+        Err(_) => Ok(()), // the last commit was answered
+    }
 }
 
 /// Counts up, closes what stayed silent after an answer, and moves the WAL into the database.
@@ -194,4 +221,21 @@ pub fn init(state_dir: &Path) -> Result<(), DaemonError> {
         file.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_writer_is_no_clean_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = || Writer::start(store::open(directory.path()).unwrap()).unwrap();
+        store::create(directory.path()).unwrap();
+        let (writer, thread) = start();
+        assert_eq!(close(writer, thread, directory.path().to_owned()).await, Ok(()));
+        let (writer, thread) = start();
+        assert_eq!(writer.call(|_| panic!("a poisoned job")).await, Err::<(), _>(WriterGone));
+        assert_eq!(close(writer, thread, directory.path().to_owned()).await, Err(WriterGone));
+    }
 }

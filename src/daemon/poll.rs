@@ -26,8 +26,6 @@ const IDLE_RENEWAL: Duration = Duration::from_secs(9 * 60);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// A refused login is tried again, slowly: too many tries lock an account.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
-/// A server may keep us from stopping for so long; what was in hand then is redone at the next start.
-const PARTING: Duration = Duration::from_secs(5);
 
 /// Why a visit ended.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +49,9 @@ pub(super) async fn watch(shared: &Shared, mailbox: &Mailbox, folder: &str) {
         idle_deaf: false,
     };
     loop {
-        let parted = async {
-            shared.stop.cancelled().await;
-            tokio::time::sleep(PARTING).await;
-        };
         let visit = tokio::select! {
             ended = watch.visit() => ended,
-            () = parted => Ok(()),
+            () = shared.parted() => Ok(()),
         };
         let wait = match visit {
             Ok(()) => return,
