@@ -345,6 +345,20 @@ fn the_pace_of_all_delays_and_loses_nothing() {
 }
 
 #[test]
+fn a_silent_relay_does_not_delay_the_end() {
+    let mut stage = Stage::open(|site| site); // and its time-outs are minutes
+    stage.smtp.fault_always(Step::Dot, Fault::Silent);
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.smtp.wait_for_mails(1);
+    stage.imap.wait_for_mails(USER, "INBOX", 0);
+    assert!(stage.site.stop().success());
+    stage.in_state("ana@cliente.example", "sending");
+    stage.restart();
+    stage.in_state("ana@cliente.example", "sent").assert_copies(&stage.smtp.wait_for_mails(2));
+    stage.assert_whole();
+}
+
+#[test]
 fn one_connection_carries_what_waits() {
     let stage = with_login(|site| site);
     stage.smtp.fault(Step::Data, 1, Fault::Silent); // the others gather behind the first

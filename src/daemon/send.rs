@@ -54,7 +54,10 @@ pub(super) async fn run(shared: Shared) {
             continue;
         };
         pace.sent.push_back(Instant::now());
-        let outcome = offer(&mut relay, &shared, &due).await;
+        let outcome = tokio::select! {
+            outcome = offer(&mut relay, &shared, &due) => outcome,
+            () = shared.parted() => return, // the row is `sending`: the next start offers it again, unchanged
+        };
         log(&due, &outcome);
         let server_is_down =
             matches!(&outcome, Outcome::Deferred { step: Step::Connect | Step::Hello | Step::Auth, .. });
