@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::imap::tls::Trust;
@@ -44,6 +44,9 @@ pub enum DaemonError {
     /// The writer stopped.
     #[error(transparent)]
     Writer(#[from] WriterGone),
+    /// A task panicked; its own words are on stderr.
+    #[error("a task of the daemon panicked")]
+    Panicked,
 }
 
 /// What all tasks share.
@@ -106,7 +109,7 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
         outbox: Arc::new(Notify::new()),
         stop: stop.clone(),
     };
-    let tasks = TaskTracker::new();
+    let mut tasks = JoinSet::new();
     for mailbox in &shared.config.mailboxes {
         for folder in &mailbox.folders {
             let (shared, mailbox, folder) = (shared.clone(), mailbox.clone(), folder.clone());
@@ -117,22 +120,40 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     tasks.spawn(send::run(shared.clone()));
     tasks.spawn(keep_house(shared.clone()));
     tasks.spawn(watchdog(shared.clone(), ending.clone()));
-    tasks.close();
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     tracing::info!(mailboxes = shared.config.mailboxes.len(), policy = %shared.policy.hash, "ready");
-    stop.cancelled().await;
+    let mut panicked = false;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = all_ended(&mut tasks, &mut panicked, &stop) => {}
+    }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     ending.cancel();
-    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+    if tokio::time::timeout(GRACE, all_ended(&mut tasks, &mut panicked, &stop)).await.is_err() {
         tracing::warn!(
             "some tasks did not finish in time; what they had in hand is redone at the next start"
         );
     }
     let writer = shared.writer.clone();
     drop(shared);
+    drop(tasks); // ends those that are left
     close(writer, thread, state_dir).await?;
+    if panicked {
+        return Err(DaemonError::Panicked);
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits until every task has ended. One that panics ends them all: a daemon without it would only seem alive.
+async fn all_ended(tasks: &mut JoinSet<()>, panicked: &mut bool, stop: &CancellationToken) {
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err_and(|error| error.is_panic()) {
+            tracing::error!("a task panicked; the daemon ends, to be started anew");
+            *panicked = true;
+            stop.cancel();
+        }
+    }
 }
 
 /// Makes the last commit, and waits until it is on disk.
@@ -226,6 +247,15 @@ pub fn init(state_dir: &Path) -> Result<(), DaemonError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_one_task_ends_all() {
+        let (mut tasks, mut panicked, stop) = (JoinSet::new(), false, CancellationToken::new());
+        tasks.spawn(stop.clone().cancelled_owned());
+        tasks.spawn(async { panic!("a task") });
+        all_ended(&mut tasks, &mut panicked, &stop).await;
+        assert!(panicked && stop.is_cancelled());
+    }
 
     #[tokio::test]
     async fn a_panic_of_the_writer_is_no_clean_end() {
