@@ -9,6 +9,8 @@
     reason = "a test, whose mails arrive now"
 )]
 
+use std::time::{Duration, Instant};
+
 use acuse::config::read_keys;
 use acuse::token::Purpose;
 use jiff::{SignedDuration, Timestamp};
@@ -195,6 +197,20 @@ fn an_acknowledgement_says_on_the_wire_what_it_is() {
     let tag = reply_to.strip_prefix("soporte+").and_then(|rest| rest.strip_suffix("@mihost.example"));
     assert_eq!(keys.verify(Purpose::ReplyAddress, tag.unwrap()).unwrap().ticket, ticket);
     stage.assert_whole();
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_acknowledged_at_once() {
+    let stage = Stage::open(|site| site);
+    let file = stage.site.directory().join("mail.eml");
+    for number in 0..2 {
+        let customer = format!("ana{number}@cliente.example");
+        std::fs::write(&file, mail(&customer, "Servidor caído")).unwrap();
+        let began = Instant::now();
+        stage.site.text(&["ingest", file.to_str().unwrap()]);
+        stage.in_state(&customer, "sent");
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    }
 }
 
 #[test]
