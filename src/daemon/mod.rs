@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -57,8 +57,7 @@ struct Shared {
     writer: Writer,
     readers: Readers,
     trust: Arc<Trust>,
-    /// KiB of mail that may be in flight over all mailboxes (I12).
-    room: Arc<Semaphore>,
+    room: Room,
     /// Rung when an acknowledgement may have been put into the outbox.
     outbox: Arc<Notify>,
     stop: CancellationToken,
@@ -72,8 +71,33 @@ impl Shared {
     }
 }
 
-/// Bytes of mail in flight over all mailboxes, in KiB (I12).
-const ROOM_KIB: usize = 64 << 10;
+/// KiB of mail that may be in flight over all mailboxes (I12). A semaphore serves in turn: with a room of their own, small
+/// batches never wait behind a large one whose server may be dead (I11).
+#[derive(Debug, Clone)]
+struct Room {
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
+
+impl Room {
+    const SMALL_KIB: u32 = 16 << 10;
+    const LARGE_KIB: u32 = 48 << 10;
+    /// A batch of more is large.
+    const MOST_KIB: u32 = 4 << 10;
+
+    fn new() -> Self {
+        let of = |kib: u32| Arc::new(Semaphore::new(usize::try_from(kib).unwrap_or(usize::MAX)));
+        Self { small: of(Self::SMALL_KIB), large: of(Self::LARGE_KIB) }
+    }
+
+    /// Waits for room for so many bytes; what is larger than all room takes all of it.
+    async fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from((bytes >> 10) + 1).unwrap_or(u32::MAX).min(Self::LARGE_KIB);
+        let room = if kib > Self::MOST_KIB { &self.large } else { &self.small };
+        Arc::clone(room).acquire_many_owned(kib).await.ok()
+    }
+}
+
 /// A server may keep us from stopping for so long; what was in hand then is redone at the next start.
 const PARTING: Duration = Duration::from_secs(5);
 /// How long the tasks may take to finish what they have in hand.
@@ -105,7 +129,7 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
         policy: Arc::new(policy),
         writer,
         trust: Arc::new(Trust::default()),
-        room: Arc::new(Semaphore::new(ROOM_KIB)),
+        room: Room::new(),
         outbox: Arc::new(Notify::new()),
         stop: stop.clone(),
     };
