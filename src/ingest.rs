@@ -1,5 +1,6 @@
 //! One mail, or one batch, start to finish: read, decide, store in one commit.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -78,10 +79,24 @@ pub struct Read {
 
 impl Read {
     /// Reads, classifies and packs a mail: all that is costly, before anybody waits for the database.
-    pub fn new(raw: &[u8], reading: Reading, policy: &Policy) -> std::io::Result<Self> {
-        let message = read(raw, reading);
-        let verdict = classify(&message, policy);
-        Ok(Self { raw: Packed::new(raw)?, message, verdict })
+    pub fn new(raw: &[u8], reading: Reading, policy: &Policy) -> io::Result<Self> {
+        Self::with(raw, reading, |message| classify(message, policy))
+    }
+
+    /// A panic, wherever it comes from, costs the mail its parts and its verdict, and nobody else anything.
+    fn with(raw: &[u8], reading: Reading, classify: impl FnOnce(&Message) -> Verdict) -> io::Result<Self> {
+        let whole = || {
+            let message = read(raw, reading);
+            let verdict = classify(&message);
+            Ok(Self { raw: Packed::new(raw)?, message, verdict })
+        };
+        let headers = || {
+            let message = mail::from_headers(raw, Defect::Unreadable);
+            Ok(Self { raw: Packed::new(raw)?, message, verdict: Verdict::default() })
+        };
+        catch_unwind(AssertUnwindSafe(whole))
+            .or_else(|_| catch_unwind(AssertUnwindSafe(headers)))
+            .unwrap_or_else(|_| Err(io::Error::other("not even a mail's headers can be read")))
     }
 }
 
@@ -192,7 +207,7 @@ pub const STACK: usize = 16 << 20;
 
 impl Readers {
     /// Starts `threads` of them. They end when the last handle is dropped.
-    pub fn start(threads: usize) -> std::io::Result<Self> {
+    pub fn start(threads: usize) -> io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let inbox = Arc::new(Mutex::new(inbox));
         for number in 0..threads.max(1) {
@@ -202,7 +217,8 @@ impl Readers {
                     loop {
                         let job = inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
                         match job {
-                            Ok(job) => job(),
+                            // its batch is told by the missing answer
+                            Ok(job) => drop(catch_unwind(AssertUnwindSafe(job))),
                             Err(mpsc::RecvError) => return,
                         }
                     }
@@ -212,12 +228,9 @@ impl Readers {
         Ok(Self { jobs })
     }
 
-    /// Reads a batch in parallel; the order stays. An error: a mail cannot be packed, for want of memory.
-    pub async fn read(
-        &self,
-        mails: Vec<Fetched>,
-        policy: &Arc<Policy>,
-    ) -> std::io::Result<Vec<(Fetched, Read)>> {
+    /// Reads a batch in parallel; the order stays. An error: a mail cannot be packed, for want of memory, or not be
+    /// read at all.
+    pub async fn read(&self, mails: Vec<Fetched>, policy: &Arc<Policy>) -> io::Result<Vec<(Fetched, Read)>> {
         let expected = mails.len();
         let (results, mut inbox) = unbounded_channel();
         for (index, mail) in mails.into_iter().enumerate() {
@@ -235,7 +248,43 @@ impl Readers {
         while let Some(result) = inbox.recv().await {
             read.push(result);
         }
+        if read.len() < expected {
+            return Err(io::Error::other("a mail went to be read and did not come back"));
+        }
         read.sort_unstable_by_key(|(index, ..)| *index);
         read.into_iter().map(|(_, mail, read)| Ok((mail, read?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PolicyFiles;
+    use crate::store;
+
+    const RAW: &[u8] = b"From: ana@cliente.example\r\nSubject: Hola\r\n\r\nNo carga.\r\n";
+
+    #[test]
+    fn what_panics_outside_the_parser_is_read_from_its_headers() {
+        let read = Read::with(RAW, Reading::Whole, |_| panic!("a rule")).unwrap();
+        assert_eq!(read.message.subject, "Hola");
+        assert!(read.message.defects.contains(&Defect::Unreadable));
+        assert_eq!(read.verdict, Verdict::default());
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_no_reader() {
+        let readers = Readers::start(1).unwrap();
+        readers.jobs.send(Box::new(|| panic!("a job"))).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        store::create(directory.path()).unwrap();
+        let mut store = store::open(directory.path()).unwrap();
+        let then = Timestamp::UNIX_EPOCH;
+        let id = store.transaction(|tx| tx.claim_unlisted(Intake::Stdin, then, RAW.len(), then)).unwrap();
+        let arrival =
+            Arrival { mailbox: "soporte".to_owned(), recipient: None, received: then, backlog: false };
+        let mail = Fetched { id, arrival, raw: RAW.to_vec(), reading: Reading::Whole };
+        let policy = Arc::new(Policy::compile(&PolicyFiles::shipped()).0.unwrap());
+        assert_eq!(readers.read(vec![mail], &policy).await.unwrap().len(), 1);
     }
 }

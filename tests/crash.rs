@@ -1,8 +1,8 @@
 //! The crash table of ARCHITECTURE.md, row by row: a real kill -9 at exactly that point, what is then on the server and
 //! in the database, and what a restart makes of it.
 //!
-//! No hook in the program helps: the servers hold an answer back, or the test holds the database's write lock, until
-//! the daemon can be nowhere else.
+//! No hook in the program helps: the servers hold an answer back, or the test holds the database's write lock or has
+//! a trigger in it that never ends, until the daemon can be nowhere else.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -260,22 +260,48 @@ fn a_mail_that_killed_us_twice_while_alone_is_read_from_its_headers() {
     assert_read_from_headers(&stage, &mail(ANA, "Servidor caído"));
 }
 
+/// Storing a mail takes for ever from now on.
+const STORING_NEVER_ENDS: &str = "
+    CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;
+    CREATE TRIGGER slow BEFORE INSERT ON message BEGIN SELECT * FROM endless; END;";
+
 #[test]
 fn only_ends_while_a_mail_is_alone_count_against_it() {
     let mut stage = open();
     kill_after_the_claim(&mut stage, &[ANA]);
+    stage.database().execute_batch(STORING_NEVER_ENDS).unwrap();
     for deaths in 1..=2 {
         stage.imap.no_faults();
         stage.imap.fault(BODY, 1, Fault::Hold);
         let asked = stage.imap.count(BODY);
         stage.site.run();
         stage.imap.wait_for(BODY, asked + 1);
+        assert_eq!(stage.count("SELECT alone FROM arrival"), deaths - 1, "it is still the network's turn");
+        stage.imap.release();
+        stage.wait_for_count(deaths, "SELECT alone FROM arrival");
         stage.site.kill9();
         assert_eq!(stage.count("SELECT alone FROM arrival"), deaths);
         assert_server_untouched(&stage, 1);
     }
+    stage.database().execute_batch("DROP TRIGGER slow; DROP VIEW endless").unwrap();
     stage.restart();
     assert_read_from_headers(&stage, &mail(ANA, "Servidor caído"));
+}
+
+#[test]
+fn an_end_by_sigterm_does_not_count_against_a_mail() {
+    let mut stage = open();
+    kill_after_the_claim(&mut stage, &[ANA]);
+    stage.imap.no_faults();
+    stage.imap.fault_always(BODY, Fault::Silent);
+    for asked in [2, 3] {
+        stage.site.run();
+        stage.imap.wait_for(BODY, asked);
+        assert!(stage.site.stop().success());
+    }
+    stage.restart();
+    assert_one_of_each(&stage);
+    assert_eq!(stage.count("SELECT count(*) FROM ticket WHERE flags = ''"), 1);
 }
 
 #[test]

@@ -9,6 +9,8 @@
     reason = "a test, whose mails arrive now"
 )]
 
+use std::time::{Duration, Instant};
+
 use acuse::config::read_keys;
 use acuse::token::Purpose;
 use jiff::{SignedDuration, Timestamp};
@@ -198,6 +200,20 @@ fn an_acknowledgement_says_on_the_wire_what_it_is() {
 }
 
 #[test]
+fn what_comes_through_a_pipe_is_acknowledged_at_once() {
+    let stage = Stage::open(|site| site);
+    let file = stage.site.directory().join("mail.eml");
+    for number in 0..2 {
+        let customer = format!("ana{number}@cliente.example");
+        std::fs::write(&file, mail(&customer, "Servidor caído")).unwrap();
+        let began = Instant::now();
+        stage.site.text(&["ingest", file.to_str().unwrap()]);
+        stage.in_state(&customer, "sent");
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
 fn a_tagged_envelope_asks_for_failures_and_ties_them_to_their_row() {
     let stage = Stage::open(|site| site.set("smtp.envelope_from", "rebotes+{token}@mihost.example"));
     stage.receive("ana@cliente.example", "Servidor caído");
@@ -341,6 +357,20 @@ fn the_pace_of_all_delays_and_loses_nothing() {
     assert!(stage.site.stop().success());
     assert_eq!(stage.in_state("luis@cliente.example", "due").attempts, 0);
     assert_eq!(stage.smtp.mails().len(), 1);
+    stage.assert_whole();
+}
+
+#[test]
+fn a_silent_relay_does_not_delay_the_end() {
+    let mut stage = Stage::open(|site| site); // and its time-outs are minutes
+    stage.smtp.fault_always(Step::Dot, Fault::Silent);
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.smtp.wait_for_mails(1);
+    stage.imap.wait_for_mails(USER, "INBOX", 0);
+    assert!(stage.site.stop().success());
+    stage.in_state("ana@cliente.example", "sending");
+    stage.restart();
+    stage.in_state("ana@cliente.example", "sent").assert_copies(&stage.smtp.wait_for_mails(2));
     stage.assert_whole();
 }
 

@@ -116,7 +116,7 @@ impl From<DaemonError> for Failure {
                 .hint("only one daemon may run on a state directory; stop that one first"),
             DaemonError::NoKey(_) => Self::new(Code::Config, error.to_string())
                 .hint("restore thread.key from the backup; `acuse init` makes one in a new state directory"),
-            DaemonError::Lock(_) | DaemonError::Io(_) | DaemonError::Writer(_) => {
+            DaemonError::Lock(_) | DaemonError::Io(_) | DaemonError::Writer(_) | DaemonError::Panicked => {
                 Self::new(Code::Io, error.to_string())
             }
         }

@@ -1,12 +1,13 @@
 //! The daemon: one task per folder, one for the outbox, and the few that keep house. The only module that spawns.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::imap::tls::Trust;
@@ -43,6 +44,9 @@ pub enum DaemonError {
     /// The writer stopped.
     #[error(transparent)]
     Writer(#[from] WriterGone),
+    /// A task panicked; its own words are on stderr.
+    #[error("a task of the daemon panicked")]
+    Panicked,
 }
 
 /// What all tasks share.
@@ -53,15 +57,49 @@ struct Shared {
     writer: Writer,
     readers: Readers,
     trust: Arc<Trust>,
-    /// KiB of mail that may be in flight over all mailboxes (I12).
-    room: Arc<Semaphore>,
+    room: Room,
     /// Rung when an acknowledgement may have been put into the outbox.
     outbox: Arc<Notify>,
     stop: CancellationToken,
 }
 
-/// Bytes of mail in flight over all mailboxes, in KiB (I12).
-const ROOM_KIB: usize = 64 << 10;
+impl Shared {
+    /// Waits until the daemon is to stop, and then for as long as a server may keep it from that.
+    async fn parted(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(PARTING).await;
+    }
+}
+
+/// KiB of mail that may be in flight over all mailboxes (I12). A semaphore serves in turn: with a room of their own, small
+/// batches never wait behind a large one whose server may be dead (I11).
+#[derive(Debug, Clone)]
+struct Room {
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
+
+impl Room {
+    const SMALL_KIB: u32 = 16 << 10;
+    const LARGE_KIB: u32 = 48 << 10;
+    /// A batch of more is large.
+    const MOST_KIB: u32 = 4 << 10;
+
+    fn new() -> Self {
+        let of = |kib: u32| Arc::new(Semaphore::new(usize::try_from(kib).unwrap_or(usize::MAX)));
+        Self { small: of(Self::SMALL_KIB), large: of(Self::LARGE_KIB) }
+    }
+
+    /// Waits for room for so many bytes; what is larger than all room takes all of it.
+    async fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from((bytes >> 10) + 1).unwrap_or(u32::MAX).min(Self::LARGE_KIB);
+        let room = if kib > Self::MOST_KIB { &self.large } else { &self.small };
+        Arc::clone(room).acquire_many_owned(kib).await.ok()
+    }
+}
+
+/// A server may keep us from stopping for so long; what was in hand then is redone at the next start.
+const PARTING: Duration = Duration::from_secs(5);
 /// How long the tasks may take to finish what they have in hand.
 const GRACE: Duration = Duration::from_secs(30);
 /// How often the house is kept: closing silent tickets, checkpoints, the counter of I18.
@@ -91,11 +129,11 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
         policy: Arc::new(policy),
         writer,
         trust: Arc::new(Trust::default()),
-        room: Arc::new(Semaphore::new(ROOM_KIB)),
+        room: Room::new(),
         outbox: Arc::new(Notify::new()),
         stop: stop.clone(),
     };
-    let tasks = TaskTracker::new();
+    let mut tasks = JoinSet::new();
     for mailbox in &shared.config.mailboxes {
         for folder in &mailbox.folders {
             let (shared, mailbox, folder) = (shared.clone(), mailbox.clone(), folder.clone());
@@ -106,26 +144,60 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     tasks.spawn(send::run(shared.clone()));
     tasks.spawn(keep_house(shared.clone()));
     tasks.spawn(watchdog(shared.clone(), ending.clone()));
-    tasks.close();
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     tracing::info!(mailboxes = shared.config.mailboxes.len(), policy = %shared.policy.hash, "ready");
-    stop.cancelled().await;
+    let mut panicked = false;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = all_ended(&mut tasks, &mut panicked, &stop) => {}
+    }
     tell_systemd(&[sd_notify::NotifyState::Stopping]);
     ending.cancel();
-    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+    if tokio::time::timeout(GRACE, all_ended(&mut tasks, &mut panicked, &stop)).await.is_err() {
         tracing::warn!(
             "some tasks did not finish in time; what they had in hand is redone at the next start"
         );
     }
-    // whatever is a copy of the database until here is now behind (I18)
-    let counted = shared.writer.call(move |store| lock::count_up(&state_dir, store, clock::now())).await;
-    if let Ok(Err(error)) = counted {
-        tracing::error!(%error, "the counter could not be written; a database restored from before may go unnoticed");
-    }
+    let writer = shared.writer.clone();
     drop(shared);
-    let _ = tokio::task::spawn_blocking(move || thread.join()).await; // the last commit is on disk
+    drop(tasks); // ends those that are left
+    close(writer, thread, state_dir).await?;
+    if panicked {
+        return Err(DaemonError::Panicked);
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits until every task has ended. One that panics ends them all: a daemon without it would only seem alive.
+async fn all_ended(tasks: &mut JoinSet<()>, panicked: &mut bool, stop: &CancellationToken) {
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err_and(|error| error.is_panic()) {
+            tracing::error!("a task panicked; the daemon ends, to be started anew");
+            *panicked = true;
+            stop.cancel();
+        }
+    }
+}
+
+/// Makes the last commit, and waits until it is on disk.
+async fn close(writer: Writer, thread: JoinHandle<()>, state_dir: PathBuf) -> Result<(), WriterGone> {
+    // whatever is a copy of the database until here is now behind (I18)
+    let counted = writer.call(move |store| lock::count_up(&state_dir, store, clock::now())).await?;
+    if let Err(error) = counted {
+        tracing::error!(%error, "the counter could not be written; a database restored from before may go unnoticed");
+    }
+    drop(writer);
+    // not `join`: who still holds the writer, in spite of the end of all tasks, must not keep the process alive
+    let ended = async {
+        while !thread.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    match tokio::time::timeout(PARTING, ended).await {
+        Ok(()) => thread.join().map_err(|_| WriterGone),
+        Err(_) => Ok(()), // the last commit was answered
+    }
 }
 
 /// Counts up, closes what stayed silent after an answer, and moves the WAL into the database.
@@ -194,4 +266,30 @@ pub fn init(state_dir: &Path) -> Result<(), DaemonError> {
         file.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_one_task_ends_all() {
+        let (mut tasks, mut panicked, stop) = (JoinSet::new(), false, CancellationToken::new());
+        tasks.spawn(stop.clone().cancelled_owned());
+        tasks.spawn(async { panic!("a task") });
+        all_ended(&mut tasks, &mut panicked, &stop).await;
+        assert!(panicked && stop.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_writer_is_no_clean_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = || Writer::start(store::open(directory.path()).unwrap()).unwrap();
+        store::create(directory.path()).unwrap();
+        let (writer, thread) = start();
+        assert_eq!(close(writer, thread, directory.path().to_owned()).await, Ok(()));
+        let (writer, thread) = start();
+        assert_eq!(writer.call(|_| panic!("a poisoned job")).await, Err::<(), _>(WriterGone));
+        assert_eq!(close(writer, thread, directory.path().to_owned()).await, Err(WriterGone));
+    }
 }

@@ -26,8 +26,6 @@ const IDLE_RENEWAL: Duration = Duration::from_secs(9 * 60);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// A refused login is tried again, slowly: too many tries lock an account.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
-/// A server may keep us from stopping for so long; what was in hand then is redone at the next start.
-const PARTING: Duration = Duration::from_secs(5);
 
 /// Why a visit ended.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +49,9 @@ pub(super) async fn watch(shared: &Shared, mailbox: &Mailbox, folder: &str) {
         idle_deaf: false,
     };
     loop {
-        let parted = async {
-            shared.stop.cancelled().await;
-            tokio::time::sleep(PARTING).await;
-        };
         let visit = tokio::select! {
             ended = watch.visit() => ended,
-            () = parted => Ok(()),
+            () = shared.parted() => Ok(()),
         };
         let wait = match visit {
             Ok(()) => return,
@@ -183,13 +177,16 @@ impl Watch<'_> {
                 self.conclude(pending.id, Reason::Gone).await?;
                 continue;
             };
-            let deaths = self.store(move |tx, _| tx.claim_alone(pending.id)).await?;
             // Claims go by UID: up to this one every mail has its row, and must not be listed as new.
             folder.last_uid = folder.last_uid.max(pending.uid);
-            match self.redo_alone(session, folder, mail, deaths).await {
-                Ok(done) => self.settle(session, done).await?,
+            match self.fetch(session, folder, &listed).await {
+                Ok(None) => {}
+                Ok(Some(batch)) if !batch.withheld.is_empty() => self.set_aside(folder, mail).await?,
+                Ok(Some(batch)) => {
+                    let done = self.ingest_alone(folder, pending.id, batch).await?;
+                    self.settle(session, done).await?;
+                }
                 Err(error) => {
-                    self.store(move |tx, _| tx.unclaim_alone(pending.id)).await?; // no crash: it does not count
                     self.suspect(&listed, &error);
                     return Err(error);
                 }
@@ -198,25 +195,24 @@ impl Watch<'_> {
         Ok(())
     }
 
-    async fn redo_alone(
+    /// Ingests a mail that may have killed us. What ends us while its bytes are still on their way, such as SIGTERM,
+    /// is not held against it.
+    async fn ingest_alone(
         &self,
-        session: &mut Session,
         folder: &Folder,
-        mail: &Listed,
-        deaths: u32,
+        id: ArrivalId,
+        mut batch: Batch,
     ) -> Result<Vec<Done>, VisitError> {
-        let Some(mut batch) = self.fetch(session, folder, std::slice::from_ref(mail)).await? else {
-            return Ok(Vec::new());
-        };
-        if !batch.withheld.is_empty() {
-            self.set_aside(folder, mail).await?;
-            return Ok(Vec::new());
-        }
+        let deaths = self.store(move |tx, _| tx.claim_alone(id)).await?;
         if deaths >= 2 {
             let whole = batch.mails.iter_mut().filter(|mail| mail.reading == Reading::Whole);
             whole.for_each(|mail| mail.reading = Reading::Poison);
         }
-        self.ingest(folder, batch).await
+        let done = self.ingest(folder, batch).await;
+        if done.is_err() {
+            self.store(move |tx, _| tx.unclaim_alone(id)).await?; // no crash: it does not count
+        }
+        done
     }
 
     /// Takes listed mails in, batch by batch: the next is fetched while the last is being stored.

@@ -11,8 +11,10 @@ use super::{Shared, clock};
 use crate::smtp::{Notify, Outcome, Outgoing, Relay, Step, Timeouts};
 use crate::store::{Delivery, Due, StoreError, Tx, WriterGone};
 
-/// Nothing is due: the outbox is looked at again after this at the latest, in case somebody else wrote to it.
+/// Nothing is due: the outbox is looked at again after this at the latest, in case the clock was set.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How soon it is noticed that somebody else wrote to the database, such as `acuse ingest`.
+const NOTICE: Duration = Duration::from_secs(1);
 /// The relay does not answer: the worker waits up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The database does not answer: the outbox is looked at again after this.
@@ -34,6 +36,7 @@ pub(super) async fn run(shared: Shared) {
     let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_WAIT);
     let mut pace = Pace { per_hour: site.limits.per_hour, sent: VecDeque::new() };
     let mut last: Option<Noted> = None;
+    let mut seen = None;
     loop {
         let wait = pace.wait(Instant::now());
         let taken = note_and_take(&shared, &mut last, wait.is_zero()).await;
@@ -49,12 +52,16 @@ pub(super) async fn run(shared: Shared) {
             tokio::select! {
                 () = tokio::time::sleep(nothing_due) => {}
                 () = shared.outbox.notified() => {}
+                () = somebody_wrote(&shared, &mut seen) => {}
                 () = shared.stop.cancelled() => return,
             }
             continue;
         };
         pace.sent.push_back(Instant::now());
-        let outcome = offer(&mut relay, &shared, &due).await;
+        let outcome = tokio::select! {
+            outcome = offer(&mut relay, &shared, &due) => outcome,
+            () = shared.parted() => return, // the row is `sending`: the next start offers it again, unchanged
+        };
         log(&due, &outcome);
         let server_is_down =
             matches!(&outcome, Outcome::Deferred { step: Step::Connect | Step::Hello | Step::Auth, .. });
@@ -153,6 +160,21 @@ async fn note_and_take(
     let taken = done?;
     *last = None;
     Ok(taken)
+}
+
+/// Waits until another connection than ours has committed since the last time; the first time it may be long ago.
+async fn somebody_wrote(shared: &Shared, seen: &mut Option<i64>) {
+    loop {
+        tokio::time::sleep(NOTICE).await;
+        let version = match shared.writer.call(|store| store.data_version()).await {
+            Ok(version) => version.ok(),
+            Err(WriterGone) => return, // the next look says so
+        };
+        if version.is_some() && version != *seen {
+            *seen = version;
+            return;
+        }
+    }
 }
 
 /// How long until a row is due; `None`: nothing waits.

@@ -45,14 +45,25 @@ fn a_dead_server_delays_nobody_nor_the_end() {
 #[test]
 fn a_server_that_dies_inside_a_large_fetch_delays_nobody() {
     let silent = ImapPeer::start(imap_peer::Options::default(), USER, PASSWORD);
+    silent.add_user("ana", PASSWORD);
     let mut scene = OnPeer::start_with(imap_peer::Options::default(), |builder| {
-        builder.and_mailbox("mudo", USER).set("mailbox.1.port", i64::from(silent.address().port()))
+        let port = i64::from(silent.address().port());
+        builder
+            .and_mailbox("mudo", USER)
+            .set("mailbox.1.port", port)
+            .and_mailbox("lleno", "ana")
+            .set("mailbox.2.port", port)
     });
     silent.wait_for_idle(USER, "INBOX");
+    silent.wait_for_idle("ana", "INBOX");
     scene.server.wait_for_idle(USER, "INBOX");
     silent.fault_always("UID FETCH BODY.PEEK[]", Fault::Silent);
     silent.deliver(USER, "INBOX", &vec![b'x'; 49 << 20], jiff::Timestamp::now());
     silent.wait_for("UID FETCH BODY.PEEK[]", 1);
+    let listed = silent.count("UID FETCH RFC822.SIZE");
+    silent.deliver("ana", "INBOX", &vec![b'x'; 20 << 20], jiff::Timestamp::now());
+    silent.wait_for("UID FETCH RFC822.SIZE", listed + 1);
+    std::thread::sleep(std::time::Duration::from_millis(200)); // it waits for room, which no log shows
     (1..=5).for_each(|n| scene.deliver(&outage(n)));
     scene.expect(&[("opened", 5)]);
     assert!(scene.site.stop().success());

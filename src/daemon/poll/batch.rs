@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::settle::Done;
 use super::{VisitError, Watch};
 use crate::config::After;
-use crate::daemon::{ROOM_KIB, clock};
+use crate::daemon::clock;
 use crate::imap::{Code, ImapError, Listed, Session};
 use crate::ingest::{self, Cursor, Fetched, Reading, Stored};
 use crate::store::{ArrivalId, Folder, NewArrival, StoreError};
@@ -75,8 +75,7 @@ impl Watch<'_> {
         let bytes: u64 = listed.iter().map(|mail| mail.size).sum();
         let oversize = self.is_oversize(first);
         let fetched_bytes = if oversize { u64::from(HEAD_BYTES) } else { bytes };
-        let kib = u32::try_from((fetched_bytes >> 10) + 1).unwrap_or(u32::MAX).min(ROOM_KIB as u32);
-        let room = std::sync::Arc::clone(&self.shared.room).acquire_many_owned(kib).await.ok();
+        let room = self.shared.room.take(fetched_bytes).await;
         let uids: Vec<u32> = listed.iter().map(|mail| mail.uid).collect();
         let fetched = if oversize {
             session.fetch_head(first.uid, HEAD_BYTES).await?.into_iter().collect()
