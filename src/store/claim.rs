@@ -103,8 +103,8 @@ pub struct Unsettled {
 impl Tx<'_> {
     /// The folder's row; enrols it at its first successful SELECT, and anew when UIDVALIDITY changed.
     ///
-    /// After a change all is listed again: what arrived before the last successful poll gets no ack, and what was
-    /// too old at enrolment stays so (I18). What the old UIDs still had to wait for is over.
+    /// After a change all is listed again: what arrived before the last successful poll gets no ack, nor what a
+    /// restore silenced, and what was too old at enrolment stays so (I18). What the old UIDs still had to wait for is over.
     pub fn folder(
         &self,
         mailbox: &str,
@@ -129,7 +129,7 @@ impl Tx<'_> {
             return Ok(folder);
         }
         let before: Option<(i64, i64)> = self.connection.query_row(
-            "SELECT min(backlog_before), max(last_poll) FROM folder WHERE mailbox = ?1 AND name = ?2",
+            "SELECT min(backlog_before), max(max(last_poll, silent_before)) FROM folder WHERE mailbox = ?1 AND name = ?2",
             params![mailbox, name],
             |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?)),
         )?;

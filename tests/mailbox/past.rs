@@ -118,14 +118,24 @@ fn copy(from: &Path, to: &Path) {
     Connection::open(from).unwrap().backup(MAIN_DB, to, None::<fn(Progress)>).unwrap();
 }
 
+/// What else a restore may meet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Restore {
+    Plain,
+    /// The copy was made while the daemon ran.
+    CopiedLive,
+    /// The server was restored as well, and numbers its mails anew.
+    Renumbered,
+}
+
 /// Mail comes, the database is put back to what it was before, and the mail is laid back on the server.
-fn restored(copied_while_running: bool) {
+fn restored(how: Restore) {
     let mut scene = OnDovecot::start();
     scene.deliver(&outage(1));
     scene.expect(&[("opened", 1)]);
     wait_for_mails(&scene.server, USER, DONE, 1);
     let (database, backup) = (scene.site.state_dir().join("acuse.db"), scene.site.directory().join("backup"));
-    if copied_while_running {
+    if how == Restore::CopiedLive {
         copy(&database, &backup);
     } else {
         scene.site.stop();
@@ -141,6 +151,9 @@ fn restored(copied_while_running: bool) {
     }
     fs::copy(&backup, &database).unwrap();
     scene.lay_back();
+    if how == Restore::Renumbered {
+        scene.server.new_uidvalidity(USER, "INBOX");
+    }
     scene.site.run();
     scene.expect(&[("opened", 3), ("duplicate", 1)]);
     assert_eq!(scene.acknowledged(), customers(1..=3), "none a second time");
@@ -152,10 +165,15 @@ fn restored(copied_while_running: bool) {
 
 #[test]
 fn a_restored_database_acknowledges_nothing_again() {
-    restored(false);
+    restored(Restore::Plain);
 }
 
 #[test]
 fn neither_does_one_that_was_copied_while_the_daemon_ran() {
-    restored(true);
+    restored(Restore::CopiedLive);
+}
+
+#[test]
+fn nor_when_the_uids_changed_as_well() {
+    restored(Restore::Renumbered);
 }
