@@ -592,6 +592,39 @@ fn the_directory_gives_the_plan() {
     }
 }
 
+/// The tickets that were lost with the database gave their numbers to others since.
+#[test]
+fn a_token_that_a_restored_database_does_not_know_proves_nothing() {
+    let site = builder().init();
+    let database = site.state_dir().join("acuse.db");
+    let backup = fs::read(&database).unwrap();
+    let stored = |mail: &[u8]| -> Value {
+        let output = ingest(&site, &["--json"], mail);
+        serde_json::from_str(&printed(&output, &["ingest"])).unwrap()
+    };
+    let newest_ack = || -> String {
+        let database = rusqlite::Connection::open(&database).unwrap();
+        let sql = "SELECT message_id FROM outbox ORDER BY id DESC LIMIT 1";
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let reply_to = |id: &str| -> Value {
+        let head =
+            format!("From: otra@cliente.example\r\nTo: soporte@mihost.example\r\nIn-Reply-To: <{id}>\r\n");
+        stored(format!("{head}Subject: Re: caso\r\n\r\nGracias, pero sigue igual.\r\n").as_bytes())
+    };
+    assert_eq!(stored(&support::outage(1))["ticket"], "ACU-1");
+    let lost = newest_ack();
+    fs::write(&database, backup).unwrap();
+    assert_eq!(stored(&support::outage(2))["ticket"], "ACU-1", "another customer's");
+
+    let answer = reply_to(&lost);
+    assert_eq!((&answer["outcome"], &answer["ticket"]), (&json!("opened"), &json!("ACU-2")), "{answer}");
+    let known = newest_ack();
+    assert_ne!(known, lost);
+    let answer = reply_to(&known);
+    assert_eq!((&answer["outcome"], &answer["reason"]), (&json!("appended"), &json!("token")), "{answer}");
+}
+
 /// Section 10: an MTA's pipe returns the customer's mail on any code but 0 and 75.
 #[test]
 fn ingest_ends_with_0_or_75_and_nothing_else() {

@@ -159,6 +159,7 @@ CREATE TABLE outbox (
     recipient    TEXT    NOT NULL,
     domain       TEXT    NOT NULL,
     sender       TEXT,                           -- the envelope's; absent: <>
+    serial       INTEGER NOT NULL,               -- what our tokens in it are signed with, beside the ticket
     message_id   TEXT    NOT NULL UNIQUE,
     bytes        BLOB    NOT NULL,
     state        TEXT    NOT NULL CHECK (state IN ('due', 'sending', 'sent', 'held', 'refused', 'expired')),
@@ -169,14 +170,14 @@ CREATE TABLE outbox (
     expires      INTEGER NOT NULL,
     sent         INTEGER,
     last_error   TEXT,
-    UNIQUE (message, kind)                       -- one acknowledgement per cause (I5)
+    UNIQUE (message, kind),                      -- one acknowledgement per cause (I5)
+    UNIQUE (ticket, serial)
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (next_attempt) WHERE state = 'due';
 CREATE INDEX outbox_expires ON outbox (expires) WHERE state = 'due';
 CREATE INDEX outbox_sending ON outbox (id) WHERE state = 'sending';
 CREATE INDEX outbox_recipient ON outbox (recipient, created);
 CREATE INDEX outbox_domain ON outbox (domain, created);
-CREATE INDEX outbox_ticket ON outbox (ticket);
 
 CREATE TABLE quarantine (
     id       INTEGER PRIMARY KEY,
