@@ -27,6 +27,7 @@ const NOW: &str = "2026-09-16T09:15:00-05:00";
 
 const USAGE: i32 = 64;
 const DATABASE: i32 = 65;
+const IO: i32 = 74;
 const TRY_AGAIN: i32 = 75;
 const CONFIG: i32 = 78;
 
@@ -480,6 +481,44 @@ fn an_unusable_database_is_refused_with_its_own_words() {
         refused(&ingest(&site, &[], &support::fixture("outage-es.eml")), TRY_AGAIN, &[words]);
         assert_eq!(fs::read(&path).ok(), before, "{words}: the file was changed");
     }
+}
+
+#[test]
+fn a_damaged_page_is_met_at_once() {
+    let site = builder().init();
+    let path = site.state_dir().join("acuse.db");
+    let page: u32 = {
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'reason'";
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.chunks_mut(4096).nth(page as usize - 1).unwrap().fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    for args in [&["run"][..], &["tickets", "list"], &["db", "check"]] {
+        refused(&site.acuse(args), DATABASE, &["is corrupt", "hint: restore the last backup"]);
+    }
+}
+
+/// What cannot be looked at is not missing: nobody is told to make a new one.
+#[test]
+fn an_unreadable_state_directory_is_not_an_empty_one() {
+    let site = builder().init();
+    fs::rename(site.state_dir(), site.directory().join("elsewhere")).unwrap();
+    fs::write(site.state_dir(), "a file, where the directory was").unwrap();
+    refused(&site.acuse(&["tickets", "list"]), DATABASE, &["cannot be read", "hint: check the owner"]);
+}
+
+/// I18: whether the database was restored is not guessed.
+#[test]
+fn a_counter_that_cannot_be_read_stops_the_start() {
+    let site = builder().init();
+    let path = site.state_dir().join("epoch");
+    fs::write(&path, "\0\0\0\0").unwrap();
+    refused(&site.acuse(&["run"]), IO, &["epoch does not hold two numbers", "hint: remove it if"]);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    refused(&site.acuse(&["run"]), IO, &["epoch: Is a directory", "hint: check the owner"]);
 }
 
 #[test]

@@ -166,8 +166,16 @@ impl Tx<'_> {
     }
 
     /// From now on, nothing that arrived before `now` is acknowledged in any folder: the database was restored (I18).
-    /// What waited in the outbox may have been sent since the copy was made: a person decides.
-    pub fn silence_the_past(&self, now: Timestamp) -> Result<()> {
+    /// What waited in the outbox may have been sent since the copy was made: a person decides. No number up to
+    /// `ticket` is given to a ticket any more.
+    pub fn silence_the_past(&self, ticket: i64, now: Timestamp) -> Result<()> {
+        self.connection
+            .execute("DELETE FROM sqlite_sequence WHERE name = 'ticket' AND seq < ?1", [ticket])?;
+        self.connection.execute(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'ticket', ?1
+             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'ticket')",
+            [ticket],
+        )?;
         self.connection.execute("UPDATE folder SET silent_before = max(silent_before, ?1)", [ms(now)])?;
         self.connection.execute(
             "UPDATE outbox SET state = 'held', last_error = 'the database was restored'
@@ -175,6 +183,12 @@ impl Tx<'_> {
             [],
         )?;
         self.event(now, None, None, "restored", &serde_json::json!({}))
+    }
+
+    /// The highest number that was given to a ticket; 0 before the first.
+    pub fn highest_ticket(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'ticket'";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// Claims a batch: after a crash, exactly these are redone one by one. Rows that were claimed before are kept.

@@ -1,5 +1,6 @@
 //! Mail from before our time: a ticket perhaps, never an acknowledgement (I18).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -161,6 +162,10 @@ fn restored(how: Restore) {
     scene.deliver(&outage(4));
     scene.expect(&[("opened", 4), ("duplicate", 1)]);
     assert_eq!(scene.acknowledged(), customers(1..=4));
+    // the numbers of what was lost were told to customers: nobody else is called by them
+    let numbers: BTreeSet<String> =
+        scene.site.tickets().iter().map(|ticket| ticket["number"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(numbers, ["ACU-1", "ACU-4", "ACU-5", "ACU-6"].map(str::to_owned).into());
 }
 
 #[test]
