@@ -178,6 +178,7 @@ CREATE INDEX outbox_expires ON outbox (expires) WHERE state = 'due';
 CREATE INDEX outbox_sending ON outbox (id) WHERE state = 'sending';
 CREATE INDEX outbox_recipient ON outbox (recipient, created);
 CREATE INDEX outbox_domain ON outbox (domain, created);
+CREATE INDEX outbox_promise ON outbox (promise) WHERE promise IS NOT NULL;
 
 CREATE TABLE quarantine (
     id       INTEGER PRIMARY KEY,
