@@ -428,6 +428,7 @@ fn waits_of_no_time_and_empty_schedules_are_refused() {
         ("smtp.retry", list(&["1m", "0s"]), "a wait of no time at all"),
         ("smtp.retry", list(&["soon"]), "`soon` is no span of time"),
         ("smtp.timeout", "0m".into(), "a wait of no time at all"),
+        ("mailbox.0.poll", "0s".into(), "a wait of no time at all"),
     ] {
         let (passes, text) = check(key, value);
         assert!(!passes && text.contains(says), "{text}");

@@ -167,9 +167,9 @@ impl Tx<'_> {
     fn ack_counts(&self, address: &Address, now: Timestamp) -> Result<AckCounts> {
         let since = |span| ms(now.saturating_sub(span).unwrap_or_default());
         let mut query = self.connection.prepare_cached(
-            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3),
-                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4),
-                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3)",
+            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3 AND state != 'expired'),
+                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4 AND state != 'expired'),
+                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3 AND state != 'expired')",
         )?;
         let row = params![address.address, address.domain(), since(HOUR), since(DAY)];
         Ok(query.query_row(row, |row| {
