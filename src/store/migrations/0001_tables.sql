@@ -183,7 +183,8 @@ CREATE INDEX outbox_promise ON outbox (promise) WHERE promise IS NOT NULL;
 CREATE TABLE quarantine (
     id       INTEGER PRIMARY KEY,
     arrival  INTEGER NOT NULL REFERENCES arrival,
-    message  INTEGER REFERENCES message ON DELETE SET NULL, -- absent: its bytes never came
+    message  INTEGER REFERENCES message ON DELETE SET NULL, -- absent: it could not be stored with a decision
+    raw      BLOB    REFERENCES raw,             -- absent: its bytes never came
     mailbox  TEXT    NOT NULL,
     reason   TEXT    NOT NULL REFERENCES reason,
     sender   TEXT,
