@@ -11,7 +11,9 @@ use crate::mail::{self, Defect, Message};
 use crate::policy::Policy;
 use crate::rules::Verdict;
 use crate::site::Site;
-use crate::store::{ArrivalId, FolderId, Fresh, Incoming, Intake, Packed, Setting, Store, StoreError, Tx};
+use crate::store::{
+    ArrivalId, FolderId, Fresh, Incoming, Intake, MessageId, Packed, Setting, Store, StoreError, Tx,
+};
 use crate::ticket::TicketNumber;
 use crate::triage::{Arrival, Decision, Reason, classify, triage};
 
@@ -100,20 +102,21 @@ impl Read {
     }
 }
 
-/// The heart: facts, decision, writes, in one transaction (or savepoint).
+/// The heart: facts, decision, writes, in one transaction (or savepoint). The message's row is still to be indexed.
 pub fn one(
     tx: &Tx<'_>,
     id: ArrivalId,
     mail: &Read,
     arrival: &Arrival,
     setting: Setting<'_>,
-) -> Result<(Decision, Option<TicketNumber>), StoreError> {
+) -> Result<(Decision, Option<TicketNumber>, Option<MessageId>), StoreError> {
     let Setting { site, policy, now, .. } = setting;
     let Read { raw, message, verdict } = mail;
     let facts = tx.facts(message, arrival, site, &policy.plans, now)?;
     let decision = triage(message, verdict, arrival, &facts, site, policy, now);
-    let ticket = tx.apply(id, Incoming { raw, message, arrival, facts: &facts }, &decision, setting)?;
-    Ok((decision, ticket))
+    let (ticket, row) =
+        tx.apply(id, Incoming { raw, message, arrival, facts: &facts }, &decision, setting)?;
+    Ok((decision, ticket, row))
 }
 
 /// What a batch from a folder changes beside its mails.
@@ -139,11 +142,15 @@ pub fn batch(
 ) -> Result<Vec<Stored>, StoreError> {
     store.transaction(|tx| {
         let mut done = Vec::with_capacity(mails.len());
+        let mut to_index = Vec::with_capacity(mails.len());
         for (mail, read) in mails {
             let setting = Setting { site, policy, fresh: fresh(), now };
             let stored = tx.savepoint(|tx| one(tx, mail.id, read, &mail.arrival, setting));
             let (decision, ticket) = match stored {
-                Ok((decision, ticket)) => (Some(decision), ticket),
+                Ok((decision, ticket, row)) => {
+                    to_index.extend(row.map(|row| (row, &read.message)));
+                    (Some(decision), ticket)
+                }
                 Err(error) if error.is_temporary() => return Err(error),
                 Err(error) => {
                     let mailbox = &mail.arrival.mailbox;
@@ -162,6 +169,7 @@ pub fn batch(
                 stays: cursor.is_some_and(|cursor| cursor.keep) || mail.reading == Reading::Head,
             });
         }
+        to_index.into_iter().try_for_each(|(row, message)| tx.index(row, message))?;
         if let Some(cursor) = cursor {
             tx.advance(cursor.folder, cursor.last_uid)?;
         }
@@ -183,7 +191,9 @@ pub fn unlisted(
     store.transaction(|tx| {
         let id = tx.claim_unlisted(intake, arrival.received, read.raw.size, now)?;
         let setting = Setting { site, policy, fresh: fresh(), now };
-        one(tx, id, read, arrival, setting)
+        let (decision, ticket, row) = one(tx, id, read, arrival, setting)?;
+        row.map_or(Ok(()), |row| tx.index(row, &read.message))?;
+        Ok((decision, ticket))
     })
 }
 

@@ -27,6 +27,7 @@ const NOW: &str = "2026-09-16T09:15:00-05:00";
 
 const USAGE: i32 = 64;
 const DATABASE: i32 = 65;
+const IO: i32 = 74;
 const TRY_AGAIN: i32 = 75;
 const CONFIG: i32 = 78;
 
@@ -483,6 +484,44 @@ fn an_unusable_database_is_refused_with_its_own_words() {
 }
 
 #[test]
+fn a_damaged_page_is_met_at_once() {
+    let site = builder().init();
+    let path = site.state_dir().join("acuse.db");
+    let page: u32 = {
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'reason'";
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.chunks_mut(4096).nth(page as usize - 1).unwrap().fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    for args in [&["run"][..], &["tickets", "list"], &["db", "check"]] {
+        refused(&site.acuse(args), DATABASE, &["is corrupt", "hint: restore the last backup"]);
+    }
+}
+
+/// What cannot be looked at is not missing: nobody is told to make a new one.
+#[test]
+fn an_unreadable_state_directory_is_not_an_empty_one() {
+    let site = builder().init();
+    fs::rename(site.state_dir(), site.directory().join("elsewhere")).unwrap();
+    fs::write(site.state_dir(), "a file, where the directory was").unwrap();
+    refused(&site.acuse(&["tickets", "list"]), DATABASE, &["cannot be read", "hint: check the owner"]);
+}
+
+/// I18: whether the database was restored is not guessed.
+#[test]
+fn a_counter_that_cannot_be_read_stops_the_start() {
+    let site = builder().init();
+    let path = site.state_dir().join("epoch");
+    fs::write(&path, "\0\0\0\0").unwrap();
+    refused(&site.acuse(&["run"]), IO, &["epoch does not hold two numbers", "hint: remove it if"]);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    refused(&site.acuse(&["run"]), IO, &["epoch: Is a directory", "hint: check the owner"]);
+}
+
+#[test]
 fn a_read_only_database_is_refused() {
     let site = builder().init();
     let path = site.state_dir().join("acuse.db");
@@ -590,6 +629,39 @@ fn the_directory_gives_the_plan() {
     ] {
         refused(&site.acuse(args), USAGE, &[words, "hint: "]);
     }
+}
+
+/// The tickets that were lost with the database gave their numbers to others since.
+#[test]
+fn a_token_that_a_restored_database_does_not_know_proves_nothing() {
+    let site = builder().init();
+    let database = site.state_dir().join("acuse.db");
+    let backup = fs::read(&database).unwrap();
+    let stored = |mail: &[u8]| -> Value {
+        let output = ingest(&site, &["--json"], mail);
+        serde_json::from_str(&printed(&output, &["ingest"])).unwrap()
+    };
+    let newest_ack = || -> String {
+        let database = rusqlite::Connection::open(&database).unwrap();
+        let sql = "SELECT message_id FROM outbox ORDER BY id DESC LIMIT 1";
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let reply_to = |id: &str| -> Value {
+        let head =
+            format!("From: otra@cliente.example\r\nTo: soporte@mihost.example\r\nIn-Reply-To: <{id}>\r\n");
+        stored(format!("{head}Subject: Re: caso\r\n\r\nGracias, pero sigue igual.\r\n").as_bytes())
+    };
+    assert_eq!(stored(&support::outage(1))["ticket"], "ACU-1");
+    let lost = newest_ack();
+    fs::write(&database, backup).unwrap();
+    assert_eq!(stored(&support::outage(2))["ticket"], "ACU-1", "another customer's");
+
+    let answer = reply_to(&lost);
+    assert_eq!((&answer["outcome"], &answer["ticket"]), (&json!("opened"), &json!("ACU-2")), "{answer}");
+    let known = newest_ack();
+    assert_ne!(known, lost);
+    let answer = reply_to(&known);
+    assert_eq!((&answer["outcome"], &answer["reason"]), (&json!("appended"), &json!("token")), "{answer}");
 }
 
 /// Section 10: an MTA's pipe returns the customer's mail on any code but 0 and 75.

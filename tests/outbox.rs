@@ -250,6 +250,9 @@ fn text(mail: &Mail) -> String {
     acuse::mail::parse(&mail.raw).text
 }
 
+/// A person has answered.
+const PROMISE_IS_MET: &str = "UPDATE promise SET ended = 2000, ended_by = 'answered' WHERE ended IS NULL";
+
 /// The running promise's hour has come.
 const PROMISE_PASSES: &str = "UPDATE promise SET due_by = 1000 WHERE ended IS NULL";
 
@@ -270,6 +273,40 @@ fn a_promise_that_passes_before_the_first_offer_is_told_late() {
     sent.assert_copies(std::slice::from_ref(mail));
     assert_ne!(mail.raw, waiting.bytes);
     assert!(text(mail).contains("ACU-1"));
+}
+
+/// A person was faster than the relay: the customer needs no promise any more.
+#[test]
+fn a_promise_that_was_met_before_the_first_offer_is_not_mailed() {
+    let stage = Stage::open(|site| site);
+    stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
+    stage.receive("ana@cliente.example", "Servidor caído");
+    stage.deferred("ana@cliente.example");
+    stage.database().execute_batch(&format!("{PROMISE_PASSES}; {PROMISE_IS_MET}")).unwrap();
+    stage.smtp.no_faults();
+    stage.in_state("ana@cliente.example", "expired");
+    let why = "SELECT count(*) FROM event WHERE kind = 'expired' AND ticket = 1 AND detail ->> 'because' = 'answered'";
+    assert_eq!(stage.count(why), 1);
+    assert_eq!(stage.count("SELECT count(*) FROM alert WHERE kind = 'ack_expired'"), 0, "nothing is amiss");
+    assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0);
+}
+
+/// Two acknowledgements wait, and the later one replaces the promise of the first: only that one is mailed.
+#[test]
+fn a_promise_that_was_replaced_before_the_first_offer_is_not_mailed() {
+    let stage = Stage::open(|site| site);
+    stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
+    stage.receive("ana@cliente.example", "Tengo una pregunta");
+    let first = stage.deferred("ana@cliente.example");
+    stage.database().execute("UPDATE ticket SET impact = 'low'", []).unwrap();
+    stage.receive("ana@cliente.example", "Re: [ACU-1] Servidor caído");
+    stage.row("ana@cliente.example", "kind = 'raised' AND state = 'due' AND attempts > 0");
+    stage.row("ana@cliente.example", "kind = 'ack' AND state = 'expired'");
+    stage.smtp.no_faults();
+    let sent = stage.in_state("ana@cliente.example", "sent");
+    assert_ne!(sent.id, first.id);
+    let [mail] = &stage.smtp.mails()[..] else { panic!("one mail") };
+    sent.assert_copies(std::slice::from_ref(mail));
 }
 
 #[test]
@@ -421,6 +458,7 @@ fn waits_of_no_time_and_empty_schedules_are_refused() {
         ("smtp.retry", list(&["1m", "0s"]), "a wait of no time at all"),
         ("smtp.retry", list(&["soon"]), "`soon` is no span of time"),
         ("smtp.timeout", "0m".into(), "a wait of no time at all"),
+        ("mailbox.0.poll", "0s".into(), "a wait of no time at all"),
     ] {
         let (passes, text) = check(key, value);
         assert!(!passes && text.contains(says), "{text}");

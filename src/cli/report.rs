@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::config::ConfigError;
-use crate::daemon::{DaemonError, LockError};
+use crate::daemon::{CounterError, DaemonError, LockError};
 use crate::problem;
 use crate::store::{OpenError, StoreError};
 
@@ -84,7 +84,11 @@ impl From<ConfigError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        Self::new(Code::Database, error.to_string()).hint(error.hint())
+        let code = match &error {
+            OpenError::Store(error) if error.is_temporary() => Code::TryAgain,
+            _ => Code::Database,
+        };
+        Self::new(code, error.to_string()).hint(error.hint())
     }
 }
 
@@ -111,11 +115,17 @@ impl From<DaemonError> for Failure {
     fn from(error: DaemonError) -> Self {
         match error {
             DaemonError::Open(error) => error.into(),
-            DaemonError::Store(error) => error.into(),
+            DaemonError::Store(error) | DaemonError::Counter(CounterError::Store(error)) => error.into(),
             DaemonError::Lock(LockError::Held { .. }) => Self::new(Code::TryAgain, error.to_string())
                 .hint("only one daemon may run on a state directory; stop that one first"),
             DaemonError::NoKey(_) => Self::new(Code::Config, error.to_string())
                 .hint("restore thread.key from the backup; `acuse init` makes one in a new state directory"),
+            DaemonError::Counter(CounterError::Garbled { .. }) => Self::new(Code::Io, error.to_string()).hint(
+                "remove it if the database is the last that acuse wrote; if it was restored from a backup, \
+                 write `999999999 0` into it: what arrived until now is then not acknowledged again",
+            ),
+            DaemonError::Counter(CounterError::Io { .. }) => Self::new(Code::Io, error.to_string())
+                .hint("check the owner of state_dir, and whether its disk is full"),
             DaemonError::Lock(_) | DaemonError::Io(_) | DaemonError::Writer(_) | DaemonError::Panicked => {
                 Self::new(Code::Io, error.to_string())
             }

@@ -157,7 +157,7 @@ impl Reader<'_> {
             folders: file.folders.clone(),
             after,
             quarantine_to: file.quarantine_to.clone(),
-            poll: self.duration(&file.poll),
+            poll: self.wait(&file.poll),
             backlog: self.duration(&file.backlog),
         })
     }

@@ -1,7 +1,7 @@
 //! One live daemon per state directory (I13), and the counter that tells a restored database (I18).
 
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -58,28 +58,101 @@ impl StateLock {
     }
 }
 
+/// Why the counter could not be counted up.
+#[derive(Debug, thiserror::Error)]
+pub enum CounterError {
+    /// Its file cannot be read or written.
+    #[error("the counter {path}: {why}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The system's own words.
+        why: std::io::Error,
+    },
+    /// Its file holds something else: whether the database was restored cannot be told.
+    #[error("the counter {path} does not hold two numbers")]
+    Garbled {
+        /// The file.
+        path: String,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the file holds: how often it was counted up, and the highest number that a ticket had by then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counter {
+    count: i64,
+    ticket: i64,
+}
+
+impl Counter {
+    fn parse(text: &str) -> Option<Self> {
+        let (count, ticket) = text.trim_end().split_once(' ')?;
+        Some(Self { count: count.parse().ok()?, ticket: ticket.parse().ok()? })
+    }
+
+    /// What is there; nothing before the first start.
+    fn read(path: &Path) -> Result<Self, CounterError> {
+        let name = || path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(Self::parse)
+                .ok_or_else(|| CounterError::Garbled { path: name() }),
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(why) => Err(CounterError::Io { path: name(), why }),
+        }
+    }
+
+    /// Puts it into the place of what was there, whole or not at all.
+    fn write(self, path: &Path) -> std::io::Result<()> {
+        let fresh = path.with_extension("new");
+        let mut file = File::create(&fresh)?;
+        writeln!(file, "{} {}", self.count, self.ticket)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)
+    }
+}
+
 /// Counts one up, in the database and then in a file beside it; at every start, at every end, and every minute between,
 /// so that a copy of the database falls behind the file soon. A database behind the file was restored: what arrived
-/// until now may have been acknowledged before, so it never is again. Says whether it was.
-pub fn count_up(state_dir: &Path, store: &mut Store, now: Timestamp) -> Result<bool, StoreError> {
+/// until now may have been acknowledged before, so it never is again, and the numbers of the tickets that were lost are
+/// not given to others. Says whether it was.
+pub fn count_up(state_dir: &Path, store: &mut Store, now: Timestamp) -> Result<bool, CounterError> {
     let path = state_dir.join("epoch");
-    let on_disk: i64 = match std::fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().unwrap_or(0),
-        Err(_) => 0,
-    };
-    let (count, was_restored) = store.transaction(|tx| {
+    let on_disk = Counter::read(&path)?;
+    let (counter, was_restored) = store.transaction(|tx| {
         let in_database = tx.epoch()?;
-        let was_restored = in_database < on_disk;
+        let was_restored = in_database < on_disk.count;
         if was_restored {
-            tx.silence_the_past(now)?;
+            tx.silence_the_past(on_disk.ticket, now)?;
         }
-        let count = in_database.max(on_disk) + 1;
+        let count = in_database.max(on_disk.count).saturating_add(1);
         tx.set_epoch(count)?;
-        Ok((count, was_restored))
+        Ok((Counter { count, ticket: tx.highest_ticket()? }, was_restored))
     })?;
-    let fresh = path.with_extension("new");
-    std::fs::write(&fresh, format!("{count}\n"))?;
-    File::open(&fresh)?.sync_all()?;
-    std::fs::rename(&fresh, &path)?;
+    counter.write(&path).map_err(|why| CounterError::Io { path: path.display().to_string(), why })?;
     Ok(was_restored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_two_numbers_or_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("epoch");
+        assert_eq!(Counter::read(&path).unwrap(), Counter::default(), "before the first start");
+        let counter = Counter { count: 12, ticket: 345 };
+        counter.write(&path).unwrap();
+        assert_eq!(Counter::read(&path).unwrap(), counter);
+        for garbled in [&b""[..], b"12\n", b"12 x\n", b"\0\0\0\0\0\0\0", b"\xff 1\n"] {
+            std::fs::write(&path, garbled).unwrap();
+            assert!(matches!(Counter::read(&path), Err(CounterError::Garbled { .. })), "{garbled:?}");
+        }
+        assert!(matches!(Counter::read(&path.join("below")), Err(CounterError::Io { .. })));
+    }
 }

@@ -21,7 +21,7 @@ mod lock;
 mod poll;
 mod send;
 
-pub use lock::{LockError, StateLock};
+pub use lock::{CounterError, LockError, StateLock};
 
 /// Why the daemon did not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum DaemonError {
     /// The database cannot be used (I14).
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Whether the database was restored cannot be told (I18).
+    #[error(transparent)]
+    Counter(#[from] CounterError),
     /// The database failed while starting.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -213,7 +216,7 @@ async fn keep_house(shared: Shared) {
                 lock::count_up(&state_dir, store, now)?;
                 let closed = store.transaction(|tx| tx.close_answered(before, now))?;
                 store.checkpoint()?;
-                Ok::<_, StoreError>(closed)
+                Ok::<_, CounterError>(closed)
             })
             .await;
         match kept {

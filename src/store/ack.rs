@@ -47,9 +47,9 @@ impl Tx<'_> {
         let expires = mail.arrival.received.saturating_add(site.max_age).unwrap_or(setting.now);
         self.connection
             .prepare_cached(
-                "INSERT INTO outbox (ticket, message, promise, kind, recipient, domain, sender, message_id, bytes, state,
-                                     created, next_attempt, expires)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'due', ?10, ?10, ?11)",
+                "INSERT INTO outbox (ticket, message, promise, kind, recipient, domain, sender, serial, message_id, bytes,
+                                     state, created, next_attempt, expires)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'due', ?11, ?11, ?12)",
             )?
             .execute(params![
                 ticket,
@@ -59,6 +59,7 @@ impl Tx<'_> {
                 to.address,
                 to.domain(),
                 sender,
+                claim.serial,
                 message_id,
                 composed.bytes,
                 ms(setting.now),
@@ -72,7 +73,7 @@ impl Tx<'_> {
         let found = self
             .connection
             .query_row(
-                "SELECT outbox.ticket, outbox.message_id, message.decision, raw.zstd, raw.size, message.received,
+                "SELECT outbox.ticket, serial, outbox.message_id, message.decision, raw.zstd, raw.size, message.received,
                         customer.name, ticket.customer IS NOT NULL
                  FROM outbox JOIN message ON message.id = outbox.message JOIN raw ON raw.hash = message.raw
                  JOIN ticket ON ticket.id = outbox.ticket LEFT JOIN customer ON customer.id = ticket.customer
@@ -80,21 +81,20 @@ impl Tx<'_> {
                 [row],
                 |row| {
                     Ok((
-                        (row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?),
-                        (row.get::<_, Vec<u8>>(3)?, row.get::<_, i64>(4)?, row.get::<_, i64>(5)?),
-                        (row.get::<_, Option<String>>(6)?, row.get::<_, bool>(7)?),
+                        Claim { ticket: row.get(0)?, serial: row.get(1)? },
+                        (row.get::<_, String>(2)?, row.get::<_, String>(3)?),
+                        (row.get::<_, Vec<u8>>(4)?, row.get::<_, i64>(5)?, row.get::<_, i64>(6)?),
+                        (row.get::<_, Option<String>>(7)?, row.get::<_, bool>(8)?),
                     ))
                 },
             )
             .optional()?;
-        let Some(((ticket, message_id, decision), (packed, size, received), (name, known))) = found else {
+        let Some((claim, (message_id, decision), (packed, size, received), (name, known))) = found else {
             return Ok(());
         };
         let decision = super::tickets::decision(&decision)?;
         let raw = unpack(&packed, size)?;
         let message = crate::mail::parse(&raw);
-        let claim =
-            crate::triage::thread::our_message_id(&message_id, site).unwrap_or(Claim { ticket, serial: row });
         let arrival = Arrival {
             mailbox: String::new(),
             recipient: None,
@@ -102,7 +102,7 @@ impl Tx<'_> {
             backlog: false,
         };
         let letter = Letter {
-            ticket,
+            ticket: claim.ticket,
             kind: ReplyKind::Late,
             message_id: &message_id,
             claim,

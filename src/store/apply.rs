@@ -16,6 +16,10 @@ use crate::triage::{Action, Arrival, Decision, Effect, Facts, PlanBecause, Reaso
 #[derive(Debug, Clone, Copy)]
 pub struct Fresh(pub u64);
 
+/// The row of a stored message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageId(i64);
+
 /// How long a bounced address stays without acks.
 const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -46,21 +50,22 @@ pub struct Setting<'a> {
 }
 
 impl Tx<'_> {
-    /// Writes a decision and the arrival's outcome. Says which ticket the mail went to.
+    /// Writes a decision and the arrival's outcome. Says which ticket the mail went to, and the row that is still to be
+    /// [indexed](Self::index), which a mail that was seen before has already.
     pub fn apply(
         &self,
         id: ArrivalId,
         mail: Incoming<'_>,
         decision: &Decision,
         setting: Setting<'_>,
-    ) -> Result<Option<TicketNumber>> {
+    ) -> Result<(Option<TicketNumber>, Option<MessageId>)> {
         if let Some(seen) = mail.facts.seen {
             self.conclude_stored(id, decision, Some(seen.message))?;
             if let Some(ticket) = seen.ticket {
                 let detail = json!({ "mailbox": mail.arrival.mailbox });
                 self.event(setting.now, Some(ticket.0), Some(seen.message), "seen_again", &detail)?;
             }
-            return Ok(seen.ticket);
+            return Ok((seen.ticket, None));
         }
         let ticket = match decision.action {
             Action::Open => Some(self.open_ticket(mail, decision, setting)?),
@@ -75,7 +80,7 @@ impl Tx<'_> {
         if decision.action == Action::Quarantine {
             self.quarantine_message(id, message, mail, decision, setting.now)?;
         }
-        let Some(number) = ticket else { return Ok(None) };
+        let Some(number) = ticket else { return Ok((None, Some(MessageId(message)))) };
         self.let_in(number, &decision.participants)?;
         if decision.action == Action::Append {
             self.continue_ticket(number, decision, mail.arrival.received)?;
@@ -92,7 +97,16 @@ impl Tx<'_> {
             let detail = json!({ "because": decision.ack.because });
             self.event(setting.now, ticket, Some(message), "silent", &detail)?;
         }
-        Ok(Some(TicketNumber(number)))
+        Ok((Some(TicketNumber(number)), Some(MessageId(message))))
+    }
+
+    /// Makes a message's words findable. FTS5 writes out what it gathered at every savepoint, so this comes after those
+    /// of a batch.
+    pub fn index(&self, id: MessageId, message: &Message) -> Result<()> {
+        self.connection
+            .prepare_cached("INSERT INTO message_text (rowid, subject, text) VALUES (?1, ?2, ?3)")?
+            .execute(params![id.0, message.subject, message.text])?;
+        Ok(())
     }
 
     fn open_ticket(&self, mail: Incoming<'_>, decision: &Decision, setting: Setting<'_>) -> Result<i64> {
@@ -170,9 +184,6 @@ impl Tx<'_> {
                 ],
                 |row| row.get(0),
             )?;
-        self.connection
-            .prepare_cached("INSERT INTO message_text (rowid, subject, text) VALUES (?1, ?2, ?3)")?
-            .execute(params![id, message.subject, message.text])?;
         Ok(id)
     }
 

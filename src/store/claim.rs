@@ -103,8 +103,8 @@ pub struct Unsettled {
 impl Tx<'_> {
     /// The folder's row; enrols it at its first successful SELECT, and anew when UIDVALIDITY changed.
     ///
-    /// After a change all is listed again: what arrived before the last successful poll gets no ack, and what was
-    /// too old at enrolment stays so (I18). What the old UIDs still had to wait for is over.
+    /// After a change all is listed again: what arrived before the last successful poll gets no ack, nor what a
+    /// restore silenced, and what was too old at enrolment stays so (I18). What the old UIDs still had to wait for is over.
     pub fn folder(
         &self,
         mailbox: &str,
@@ -129,7 +129,7 @@ impl Tx<'_> {
             return Ok(folder);
         }
         let before: Option<(i64, i64)> = self.connection.query_row(
-            "SELECT min(backlog_before), max(last_poll) FROM folder WHERE mailbox = ?1 AND name = ?2",
+            "SELECT min(backlog_before), max(max(last_poll, silent_before)) FROM folder WHERE mailbox = ?1 AND name = ?2",
             params![mailbox, name],
             |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?)),
         )?;
@@ -166,8 +166,16 @@ impl Tx<'_> {
     }
 
     /// From now on, nothing that arrived before `now` is acknowledged in any folder: the database was restored (I18).
-    /// What waited in the outbox may have been sent since the copy was made: a person decides.
-    pub fn silence_the_past(&self, now: Timestamp) -> Result<()> {
+    /// What waited in the outbox may have been sent since the copy was made: a person decides. No number up to
+    /// `ticket` is given to a ticket any more.
+    pub fn silence_the_past(&self, ticket: i64, now: Timestamp) -> Result<()> {
+        self.connection
+            .execute("DELETE FROM sqlite_sequence WHERE name = 'ticket' AND seq < ?1", [ticket])?;
+        self.connection.execute(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'ticket', ?1
+             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'ticket')",
+            [ticket],
+        )?;
         self.connection.execute("UPDATE folder SET silent_before = max(silent_before, ?1)", [ms(now)])?;
         self.connection.execute(
             "UPDATE outbox SET state = 'held', last_error = 'the database was restored'
@@ -175,6 +183,12 @@ impl Tx<'_> {
             [],
         )?;
         self.event(now, None, None, "restored", &serde_json::json!({}))
+    }
+
+    /// The highest number that was given to a ticket; 0 before the first.
+    pub fn highest_ticket(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'ticket'";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// Claims a batch: after a crash, exactly these are redone one by one. Rows that were claimed before are kept.

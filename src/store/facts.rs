@@ -8,6 +8,7 @@ use crate::mail::{Address, AutomationKind, Message};
 use crate::plan::Plans;
 use crate::site::Site;
 use crate::ticket::{PlanId, TicketNumber};
+use crate::token::Claim;
 use crate::triage::{
     AckCounts, Arrival, CustomerFacts, Facts, PlanBecause, Seen, TicketFacts, hints, requester,
 };
@@ -36,7 +37,9 @@ impl Tx<'_> {
         let hints = hints(message, arrival, site);
         let mut facts = Facts { customer: customer.clone(), ..Facts::default() };
         for claim in hints.envelope.iter().chain(&hints.tokens) {
-            push_new(&mut facts.by_token, ticket(claim.ticket)?);
+            if self.is_ours(*claim)? {
+                push_new(&mut facts.by_token, ticket(claim.ticket)?);
+            }
         }
         for id in &hints.references {
             for number in self.tickets_with_message(id)? {
@@ -56,6 +59,14 @@ impl Tx<'_> {
             facts.joins = self.third_alike(address, &message.subject, now)?;
         }
         Ok(facts)
+    }
+
+    /// Whether an acknowledgement of the ticket was signed with this claim. One that a restored database does not know
+    /// proves nothing: its number may be another customer's by now.
+    fn is_ours(&self, claim: Claim) -> Result<bool> {
+        let mut query =
+            self.connection.prepare_cached("SELECT 1 FROM outbox WHERE ticket = ?1 AND serial = ?2")?;
+        Ok(query.exists(params![claim.ticket, claim.serial])?)
     }
 
     fn seen(&self, message: &Message) -> Result<Option<Seen>> {
@@ -156,9 +167,9 @@ impl Tx<'_> {
     fn ack_counts(&self, address: &Address, now: Timestamp) -> Result<AckCounts> {
         let since = |span| ms(now.saturating_sub(span).unwrap_or_default());
         let mut query = self.connection.prepare_cached(
-            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3),
-                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4),
-                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3)",
+            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3 AND state != 'expired'),
+                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4 AND state != 'expired'),
+                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3 AND state != 'expired')",
         )?;
         let row = params![address.address, address.domain(), since(HOUR), since(DAY)];
         Ok(query.query_row(row, |row| {

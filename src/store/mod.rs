@@ -17,7 +17,7 @@ mod account;
 mod writer;
 
 pub use account::Account;
-pub use apply::{Fresh, Incoming, Setting};
+pub use apply::{Fresh, Incoming, MessageId, Setting};
 pub use claim::{ArrivalId, Folder, FolderId, Intake, NewArrival, Pending, Unsettled};
 pub use customers::{CustomerRow, KeyKind};
 pub use open::{DATABASE, OpenError, create, open, verify};

@@ -1,5 +1,6 @@
 //! Opens the database, or says exactly why not (I14): `run` never creates one.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -50,6 +51,14 @@ pub enum OpenError {
         /// Ours.
         known: i64,
     },
+    /// Nobody may look at it, or its disk fails.
+    #[error("the database {path} cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The system's own words.
+        why: std::io::Error,
+    },
     /// It may be read and not written.
     #[error("the database {0} is read-only")]
     ReadOnly(String),
@@ -78,6 +87,7 @@ impl OpenError {
             Self::Empty(_) => "restore it from the backup, or remove the file and run `acuse init`",
             Self::Foreign { .. } => "check state_dir in acuse.toml",
             Self::Newer { .. } => "install the acuse that wrote it, or a newer one",
+            Self::Unreadable { .. } => "check the owner of state_dir, and whether its disk is in order",
             Self::ReadOnly(_) => {
                 "check the owner of state_dir, and whether its file system is mounted read-only"
             }
@@ -115,7 +125,8 @@ pub fn open(dir: &Path) -> Result<Store, OpenError> {
     let name = path.display().to_string();
     let size = match path.metadata() {
         Ok(metadata) => metadata.len(),
-        Err(_) => return Err(OpenError::Missing(name)),
+        Err(why) if why.kind() == ErrorKind::NotFound => return Err(OpenError::Missing(name)),
+        Err(why) => return Err(OpenError::Unreadable { path: name, why }),
     };
     if size == 0 {
         return Err(OpenError::Empty(name)); // SQLite would call it a healthy, new database
@@ -139,7 +150,7 @@ pub fn open(dir: &Path) -> Result<Store, OpenError> {
     if found > known {
         return Err(OpenError::Newer { path: name, found, known });
     }
-    migrate(&mut connection)?;
+    migrate(&mut connection).map_err(|error| damage(&name, error))?;
     Ok(Store { connection })
 }
 

@@ -1,7 +1,8 @@
 //! The outbox: attempts are counted before they are made, outcomes noted after (I5).
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::json;
 
 use super::{Result, Tx, at, ms};
 use crate::codes::codes;
@@ -21,7 +22,7 @@ codes! {
         Held = "held",
         /// Refused for good.
         Refused = "refused",
-        /// Older than `max_age` before it could be sent.
+        /// Older than `max_age` before it could be sent, or of no use by then: its ticket was answered.
         Expired = "expired",
     }
 }
@@ -81,33 +82,73 @@ pub struct OutboxRow {
     pub sent: Option<Timestamp>,
 }
 
+/// A row that is due, before its attempt.
+#[derive(Debug)]
+struct Waiting {
+    id: i64,
+    /// It need not be sent any more: how its promise ended.
+    moot: Option<String>,
+    /// Its promise passed, and it may still say so.
+    is_late: bool,
+}
+
 impl Tx<'_> {
-    /// Takes the next row that is due: expires what is too old, puts the late text where the promise passed, counts
-    /// the attempt. `None`: nothing is due.
+    /// Takes the next row that is due: expires what is too old, drops what is of no use any more, puts the late text
+    /// where the promise passed, counts the attempt. `None`: nothing is due.
     pub fn next_due(&self, site: &Site, policy: &Policy, now: Timestamp) -> Result<Option<Due>> {
         self.expire(now)?;
-        let found: Option<(i64, bool, Option<i64>)> = self
-            .connection
-            .prepare_cached(
-                "SELECT outbox.id, offered = 0 AND kind != 'late', promise.due_by
-                 FROM outbox LEFT JOIN promise ON promise.id = outbox.promise
-                 WHERE outbox.state = 'due' AND next_attempt <= ?1 ORDER BY next_attempt, outbox.id LIMIT 1",
-            )?
-            .query_row([ms(now)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((id, may_change, due_by)) = found else { return Ok(None) };
-        if may_change
-            && due_by.is_some_and(|due_by| due_by < ms(now))
-            && let Err(error) = self.savepoint(|tx| tx.make_late(id, site, policy, now))
-        {
-            if error.is_temporary() {
-                return Err(error);
+        while let Some(row) = self.first_due(now)? {
+            if let Some(ended_by) = row.moot {
+                self.drop_moot(row.id, &ended_by, now)?;
+                continue;
             }
-            // No promise goes out that has passed, and no row holds up the others.
-            self.hold(id, &error.to_string(), now)?;
-            return self.next_due(site, policy, now);
+            if row.is_late
+                && let Err(error) = self.savepoint(|tx| tx.make_late(row.id, site, policy, now))
+            {
+                if error.is_temporary() {
+                    return Err(error);
+                }
+                // No promise goes out that has passed, and no row holds up the others.
+                self.hold(row.id, &error.to_string(), now)?;
+                continue;
+            }
+            return self.take(row.id).map(Some);
         }
-        let due = self
+        Ok(None)
+    }
+
+    /// The row that waits longest. What was never offered is moot when its promise is over: a person answered, the
+    /// ticket was closed, or a later promise has a mail of its own, or its hour has passed as well.
+    fn first_due(&self, now: Timestamp) -> Result<Option<Waiting>> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT outbox.id,
+                    CASE WHEN offered = 0 AND (ended_by != 'superseded' OR due_by < ?1 OR EXISTS (
+                        SELECT 1 FROM outbox AS later WHERE later.ticket = outbox.ticket
+                        AND later.promise > outbox.promise AND later.state NOT IN ('refused', 'expired')
+                    )) THEN ended_by END,
+                    offered = 0 AND kind != 'late' AND coalesce(due_by < ?1, 0)
+             FROM outbox LEFT JOIN promise ON promise.id = outbox.promise
+             WHERE outbox.state = 'due' AND next_attempt <= ?1 ORDER BY next_attempt, outbox.id LIMIT 1",
+        )?;
+        let found = query.query_row([ms(now)], |row| {
+            Ok(Waiting { id: row.get(0)?, moot: row.get(1)?, is_late: row.get(2)? })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Nobody heard of the promise, and nobody needs to any more.
+    fn drop_moot(&self, id: i64, ended_by: &str, now: Timestamp) -> Result<()> {
+        let ticket: i64 = self.connection.query_row(
+            "UPDATE outbox SET state = 'expired' WHERE id = ?1 RETURNING ticket",
+            [id],
+            |row| row.get(0),
+        )?;
+        self.event(now, Some(ticket), None, "expired", &json!({ "outbox": id, "because": ended_by }))
+    }
+
+    /// Counts an attempt before it is made.
+    fn take(&self, id: i64) -> Result<Due> {
+        Ok(self
             .connection
             .prepare_cached(
                 "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?1
@@ -123,8 +164,7 @@ impl Tx<'_> {
                     message_id: row.get(5)?,
                     attempts: row.get(6)?,
                 })
-            })?;
-        Ok(Some(due))
+            })?)
     }
 
     /// Holds a row back for a person.
@@ -134,7 +174,7 @@ impl Tx<'_> {
             params![id, why],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        self.event(now, Some(ticket), None, "held", &serde_json::json!({ "outbox": id, "error": why }))?;
+        self.event(now, Some(ticket), None, "held", &json!({ "outbox": id, "error": why }))?;
         self.alert(now, "ack_held", &recipient, why)
     }
 
@@ -156,7 +196,7 @@ impl Tx<'_> {
             .query_row(params![id, state, next.map(ms), error, ms(now), offered], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
-        let detail = serde_json::json!({ "outbox": id, "attempts": attempts, "error": error });
+        let detail = json!({ "outbox": id, "attempts": attempts, "error": error });
         if state != "due" {
             self.event(
                 now,
@@ -195,7 +235,7 @@ impl Tx<'_> {
             })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         for (id, ticket, recipient) in expired {
-            self.event(now, Some(ticket), None, "expired", &serde_json::json!({ "outbox": id }))?;
+            self.event(now, Some(ticket), None, "expired", &json!({ "outbox": id }))?;
             self.alert(now, "ack_expired", &recipient, "an acknowledgement could not be sent in time")?;
         }
         Ok(())
@@ -203,25 +243,8 @@ impl Tx<'_> {
 
     /// The outbox, newest first.
     pub fn outbox(&self) -> Result<Vec<OutboxRow>> {
-        let mut rows = self.connection.prepare(
-            "SELECT id, ticket, kind, recipient, state, attempts, CASE WHEN state IN ('due', 'sending') THEN next_attempt END,
-                    last_error, message_id, sent FROM outbox ORDER BY id DESC",
-        )?;
-        let rows = rows.query_map([], |row| {
-            Ok(OutboxRow {
-                id: row.get(0)?,
-                ticket: row.get(1)?,
-                kind: row.get(2)?,
-                to: row.get(3)?,
-                state: row.get(4)?,
-                attempts: row.get(5)?,
-                next_attempt: row.get::<_, Option<i64>>(6)?.map(at),
-                last_error: row.get(7)?,
-                message_id: row.get(8)?,
-                sent: row.get::<_, Option<i64>>(9)?.map(at),
-            })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let mut rows = self.connection.prepare(&format!("SELECT {COLUMNS} FROM outbox ORDER BY id DESC"))?;
+        Ok(rows.query_map([], outbox_row)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The content hashes of the mails that were answered.
@@ -232,15 +255,30 @@ impl Tx<'_> {
         Ok(rows.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The bytes of the acknowledgements of a ticket, oldest first.
+    /// The acknowledgements of a ticket with their bytes, oldest first.
     pub fn acks_of(&self, ticket: i64) -> Result<Vec<(OutboxRow, Vec<u8>)>> {
-        let rows = self.outbox()?.into_iter().rev().filter(|row| row.ticket == ticket);
-        rows.map(|row| {
-            let bytes =
-                self.connection
-                    .query_row("SELECT bytes FROM outbox WHERE id = ?1", [row.id], |row| row.get(0))?;
-            Ok((row, bytes))
-        })
-        .collect()
+        let sql = format!("SELECT {COLUMNS}, bytes FROM outbox WHERE ticket = ?1 ORDER BY id");
+        let mut rows = self.connection.prepare(&sql)?;
+        let rows = rows.query_map([ticket], |row| Ok((outbox_row(row)?, row.get(10)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// What [`outbox_row`] reads.
+const COLUMNS: &str = "id, ticket, kind, recipient, state, attempts,
+    CASE WHEN state IN ('due', 'sending') THEN next_attempt END, last_error, message_id, sent";
+
+fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
+    Ok(OutboxRow {
+        id: row.get(0)?,
+        ticket: row.get(1)?,
+        kind: row.get(2)?,
+        to: row.get(3)?,
+        state: row.get(4)?,
+        attempts: row.get(5)?,
+        next_attempt: row.get::<_, Option<i64>>(6)?.map(at),
+        last_error: row.get(7)?,
+        message_id: row.get(8)?,
+        sent: row.get::<_, Option<i64>>(9)?.map(at),
+    })
 }

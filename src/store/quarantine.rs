@@ -39,12 +39,13 @@ impl Tx<'_> {
     ) -> Result<()> {
         self.connection
             .prepare_cached(
-                "INSERT INTO quarantine (arrival, message, mailbox, reason, sender, subject, size, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO quarantine (arrival, message, raw, mailbox, reason, sender, subject, size, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 arrival.0,
                 message,
+                &mail.raw.hash[..],
                 mail.arrival.mailbox,
                 decision.reason.as_str(),
                 mail.message.from.as_ref().map(|from| from.address.as_str()),
@@ -55,7 +56,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Sets a mail aside that could not be stored with a decision; its bytes are kept where they came.
+    /// Sets a mail aside that could not be stored with a decision; its bytes are kept where they came, and the row names them.
     pub fn quarantine_unread(
         &self,
         arrival: ArrivalId,
@@ -71,9 +72,9 @@ impl Tx<'_> {
             params![arrival.0, Outcome::Quarantined.as_str(), reason.as_str()],
         )?;
         self.connection.execute(
-            "INSERT INTO quarantine (arrival, mailbox, reason, subject, size, at)
-             SELECT id, ?2, ?3, '', size, ?4 FROM arrival WHERE id = ?1",
-            params![arrival.0, mailbox, reason.as_str(), ms(now)],
+            "INSERT INTO quarantine (arrival, raw, mailbox, reason, subject, size, at)
+             SELECT id, ?5, ?2, ?3, '', size, ?4 FROM arrival WHERE id = ?1",
+            params![arrival.0, mailbox, reason.as_str(), ms(now), raw.map(|raw| &raw.hash[..])],
         )?;
         self.event(
             now,

@@ -127,10 +127,10 @@ impl Tx<'_> {
             "SELECT id, subject, requester, plan, plan_because, impact, case_id, rule, state, flags, mentions, opened,
                     (SELECT due_by FROM promise WHERE ticket = ticket.id ORDER BY ended IS NULL DESC, id DESC LIMIT 1),
                     (SELECT count(*) FROM message WHERE ticket = ticket.id)
-             FROM ticket WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY id",
+             FROM ticket WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR state = ?3) ORDER BY id",
         )?;
-        let mut rows =
-            rows.query(params![filter.state.map(TicketState::as_str), filter.number.map(|n| n.0)])?;
+        let (first, last) = filter.number.map_or((0, i64::MAX), |number| (number.0, number.0));
+        let mut rows = rows.query(params![first, last, filter.state.map(TicketState::as_str)])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             found.push(ticket(row)?);

@@ -1,5 +1,6 @@
 //! Mail from before our time: a ticket perhaps, never an acknowledgement (I18).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -118,14 +119,24 @@ fn copy(from: &Path, to: &Path) {
     Connection::open(from).unwrap().backup(MAIN_DB, to, None::<fn(Progress)>).unwrap();
 }
 
+/// What else a restore may meet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Restore {
+    Plain,
+    /// The copy was made while the daemon ran.
+    CopiedLive,
+    /// The server was restored as well, and numbers its mails anew.
+    Renumbered,
+}
+
 /// Mail comes, the database is put back to what it was before, and the mail is laid back on the server.
-fn restored(copied_while_running: bool) {
+fn restored(how: Restore) {
     let mut scene = OnDovecot::start();
     scene.deliver(&outage(1));
     scene.expect(&[("opened", 1)]);
     wait_for_mails(&scene.server, USER, DONE, 1);
     let (database, backup) = (scene.site.state_dir().join("acuse.db"), scene.site.directory().join("backup"));
-    if copied_while_running {
+    if how == Restore::CopiedLive {
         copy(&database, &backup);
     } else {
         scene.site.stop();
@@ -141,6 +152,9 @@ fn restored(copied_while_running: bool) {
     }
     fs::copy(&backup, &database).unwrap();
     scene.lay_back();
+    if how == Restore::Renumbered {
+        scene.server.new_uidvalidity(USER, "INBOX");
+    }
     scene.site.run();
     scene.expect(&[("opened", 3), ("duplicate", 1)]);
     assert_eq!(scene.acknowledged(), customers(1..=3), "none a second time");
@@ -148,14 +162,23 @@ fn restored(copied_while_running: bool) {
     scene.deliver(&outage(4));
     scene.expect(&[("opened", 4), ("duplicate", 1)]);
     assert_eq!(scene.acknowledged(), customers(1..=4));
+    // the numbers of what was lost were told to customers: nobody else is called by them
+    let numbers: BTreeSet<String> =
+        scene.site.tickets().iter().map(|ticket| ticket["number"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(numbers, ["ACU-1", "ACU-4", "ACU-5", "ACU-6"].map(str::to_owned).into());
 }
 
 #[test]
 fn a_restored_database_acknowledges_nothing_again() {
-    restored(false);
+    restored(Restore::Plain);
 }
 
 #[test]
 fn neither_does_one_that_was_copied_while_the_daemon_ran() {
-    restored(true);
+    restored(Restore::CopiedLive);
+}
+
+#[test]
+fn nor_when_the_uids_changed_as_well() {
+    restored(Restore::Renumbered);
 }

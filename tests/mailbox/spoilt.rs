@@ -1,5 +1,7 @@
 //! Mail that cannot be read, is too large, or cannot even be fetched: the others of its batch go on (I2, I11).
 
+use rusqlite::Connection;
+
 use crate::support::acuse::{ADDRESS, USER};
 use crate::support::dovecot::{Options, wait_for_mails};
 use crate::support::imap_peer::Fault;
@@ -132,4 +134,23 @@ fn a_mail_that_is_gone_before_it_is_fetched_is_accounted_for() {
     scene.server.remove(USER, "INBOX", 1);
     scene.expect(&[("opened", 1)]); // it was never claimed: the second listing is the first that counts
     assert_eq!(scene.acknowledged(), customers([2]));
+}
+
+#[test]
+fn a_mail_that_cannot_be_stored_keeps_its_bytes_and_the_others_can_be_searched() {
+    let mut scene = OnPeer::start();
+    scene.site.stop();
+    let database = Connection::open(scene.site.state_dir().join("acuse.db")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON message WHEN NEW.sender = '{}'
+                  BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    database.execute_batch(&refuse.replace("{}", &customer(2))).unwrap();
+    (1..=3).for_each(|n| scene.deliver(&outage(n))); // one batch
+    scene.site.run();
+    scene.expect(&[("opened", 2), ("quarantined", 1)]);
+    let one = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let kept = "SELECT raw.size FROM quarantine JOIN raw ON hash = raw WHERE reason = 'store_failed' AND message IS NULL";
+    assert_eq!(one(kept), outage(2).len() as i64);
+    let found = "SELECT count(*) FROM message_text JOIN message ON message.id = message_text.rowid
+                 WHERE message_text MATCH 'pagina'";
+    assert_eq!(one(found), 2);
 }

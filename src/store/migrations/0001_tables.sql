@@ -159,6 +159,7 @@ CREATE TABLE outbox (
     recipient    TEXT    NOT NULL,
     domain       TEXT    NOT NULL,
     sender       TEXT,                           -- the envelope's; absent: <>
+    serial       INTEGER NOT NULL,               -- what our tokens in it are signed with, beside the ticket
     message_id   TEXT    NOT NULL UNIQUE,
     bytes        BLOB    NOT NULL,
     state        TEXT    NOT NULL CHECK (state IN ('due', 'sending', 'sent', 'held', 'refused', 'expired')),
@@ -169,19 +170,21 @@ CREATE TABLE outbox (
     expires      INTEGER NOT NULL,
     sent         INTEGER,
     last_error   TEXT,
-    UNIQUE (message, kind)                       -- one acknowledgement per cause (I5)
+    UNIQUE (message, kind),                      -- one acknowledgement per cause (I5)
+    UNIQUE (ticket, serial)
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (next_attempt) WHERE state = 'due';
 CREATE INDEX outbox_expires ON outbox (expires) WHERE state = 'due';
 CREATE INDEX outbox_sending ON outbox (id) WHERE state = 'sending';
 CREATE INDEX outbox_recipient ON outbox (recipient, created);
 CREATE INDEX outbox_domain ON outbox (domain, created);
-CREATE INDEX outbox_ticket ON outbox (ticket);
+CREATE INDEX outbox_promise ON outbox (promise) WHERE promise IS NOT NULL;
 
 CREATE TABLE quarantine (
     id       INTEGER PRIMARY KEY,
     arrival  INTEGER NOT NULL REFERENCES arrival,
-    message  INTEGER REFERENCES message ON DELETE SET NULL, -- absent: its bytes never came
+    message  INTEGER REFERENCES message ON DELETE SET NULL, -- absent: it could not be stored with a decision
+    raw      BLOB    REFERENCES raw,             -- absent: its bytes never came
     mailbox  TEXT    NOT NULL,
     reason   TEXT    NOT NULL REFERENCES reason,
     sender   TEXT,
