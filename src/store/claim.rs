@@ -140,7 +140,7 @@ impl Tx<'_> {
         let enrolled = self.connection.query_row(
             "INSERT INTO folder (mailbox, name, uidvalidity, enrolled_uidnext, backlog_before, silent_before,
                                  enrolled_at, last_poll)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7 - ?7 % 1000) -- whole seconds, as in `polled`
              RETURNING id, last_uid, enrolled_uidnext, backlog_before, silent_before",
             params![mailbox, name, uid_validity, uid_next, backlog_before, silent_before, ms(now)],
             |row| folder(row, before.is_some(), true),
