@@ -839,3 +839,28 @@ fn a_panic_is_one_line_without_a_word_of_the_mail() {
     assert_eq!(said.lines().count(), usize::from(cfg!(debug_assertions)), "{said}");
     assert!(said.lines().all(|line| line.starts_with("thread 'main' panicked at ")), "{said}");
 }
+
+#[test]
+fn a_new_voice_shows_in_the_ticket_and_a_missing_state_directory_says_init() {
+    let site = builder().write();
+    let output = site.acuse(&["run"]);
+    assert_eq!(output.status.code(), Some(65), "{}", said(&output));
+    assert!(said(&output).contains("acuse init"), "{}", said(&output));
+    assert!(site.acuse(&["init"]).status.success());
+    let raw = |from: &str, more: &str| {
+        format!(
+            "From: {from}\r\nTo: soporte@mihost.example\r\nSubject: Sitio\r\nMessage-ID: <{}>\r\n{more}\r\nhola\r\n",
+            from.replace('@', "1@")
+        )
+    };
+    let ingest = |mail: String| {
+        let file = site.directory().join("mail.eml");
+        fs::write(&file, mail).unwrap();
+        site.json(&["ingest", file.to_str().unwrap()])
+    };
+    assert_eq!(ingest(raw("ana@cliente.example", ""))["outcome"], "opened");
+    let ack = site.json(&["outbox", "list"])[0]["message_id"].as_str().unwrap().to_owned();
+    let answer = ingest(raw("luis@otro.example", &format!("In-Reply-To: <{ack}>\r\n")));
+    assert_eq!((answer["outcome"].as_str(), answer["reason"].as_str()), (Some("appended"), Some("token")));
+    assert_eq!(site.json(&["tickets", "list"])[0]["flags"], serde_json::json!(["unclassified", "new_voice"]));
+}

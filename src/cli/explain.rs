@@ -136,7 +136,7 @@ fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
 pub fn as_mail(subject: &str, text: &str) -> Vec<u8> {
     let subject = subject.replace(['\r', '\n'], " ");
     format!(
-        "From: cliente@cliente.example\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n\
+        "From: cliente@desconocido.invalid\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}\r\n"
     )
     .into_bytes()

@@ -111,6 +111,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// Runs until `stop`: every batch in hand is finished, nothing new is begun.
 pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Result<(), DaemonError> {
     let state_dir = config.state_dir.clone();
+    if !state_dir.is_dir() {
+        return Err(OpenError::Missing(state_dir.join(store::DATABASE).display().to_string()).into());
+    }
     let _lock = StateLock::take(&state_dir)?;
     let mut database = store::open(&state_dir)?;
     store::verify(&state_dir)?;

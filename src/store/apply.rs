@@ -207,6 +207,13 @@ impl Tx<'_> {
         let run = |sql: &str, row: &[&dyn rusqlite::ToSql]| {
             self.connection.prepare_cached(sql)?.execute(row).map(drop)
         };
+        for flag in &decision.flags {
+            run(
+                "UPDATE ticket SET flags = trim(flags || ' ' || ?2)
+                 WHERE id = ?1 AND instr(' ' || flags || ' ', ' ' || ?2 || ' ') = 0",
+                params![ticket, flag.as_str()],
+            )?;
+        }
         match decision.effect {
             Effect::None => run("UPDATE ticket SET changed = ?2 WHERE id = ?1", params![ticket, now])?,
             Effect::Answers => {
