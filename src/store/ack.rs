@@ -5,13 +5,13 @@ use rusqlite::{OptionalExtension, params};
 
 use super::packed::unpack;
 use super::{Fresh, Incoming, Result, Setting, Tx, ms};
-use crate::mail::{Address, Message};
+use crate::mail::Message;
 use crate::policy::Policy;
 use crate::reply::{Composed, Reply, ReplyKind, compose};
 use crate::site::{EnvelopeFrom, Site};
 use crate::ticket::TicketNumber;
 use crate::token::{Claim, Purpose};
-use crate::triage::{Arrival, Decision};
+use crate::triage::{Arrival, Decision, requester};
 
 impl Tx<'_> {
     /// Composes the acknowledgement that a decision wants, and puts it into the outbox.
@@ -25,7 +25,7 @@ impl Tx<'_> {
         setting: Setting<'_>,
     ) -> Result<()> {
         let site = setting.site;
-        let (Some(kind), Some(to)) = (decision.ack.kind, addressee(mail.message, site)) else {
+        let (Some(kind), Some(to)) = (decision.ack.kind, requester(mail.message, site)) else {
             return Ok(());
         };
         let claim = Claim { ticket, serial: (setting.fresh.0 >> 1).cast_signed() };
@@ -120,11 +120,6 @@ impl Tx<'_> {
     }
 }
 
-/// Whom an acknowledgement goes to (I6).
-fn addressee<'a>(message: &'a Message, site: &Site) -> Option<&'a Address> {
-    crate::triage::requester(message, site)
-}
-
 /// The parts of an acknowledgement that the decision does not hold.
 struct Letter<'a> {
     ticket: i64,
@@ -158,7 +153,7 @@ fn write(
     let reply = Reply {
         kind: letter.kind,
         language: decision.ack.language,
-        to: addressee(message, site)?,
+        to: requester(message, site)?,
         customer_name: letter.customer_name,
         known_sender: letter.known_sender,
         number: &TicketNumber(letter.ticket).with_prefix(&site.prefix),

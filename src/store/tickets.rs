@@ -202,37 +202,26 @@ impl Tx<'_> {
     }
 
     fn promise_of(&self, number: TicketNumber) -> Result<Option<PromiseRow>> {
-        let found = self
-            .connection
-            .query_row(
-                "SELECT plan, impact, window, received, clock_starts, due_by, ended_by,
-                        (SELECT min(sent) FROM outbox WHERE promise = promise.id)
-                 FROM promise WHERE ticket = ?1 ORDER BY ended IS NULL DESC, id DESC LIMIT 1",
-                [number.0],
-                |row| {
-                    let window: String = row.get(2)?;
-                    Ok((
-                        window,
-                        PromiseRow {
-                            plan: row.get(0)?,
-                            impact: row.get(1)?,
-                            window: NO_WINDOW,
-                            received: at(row.get(3)?),
-                            clock_starts: at(row.get(4)?),
-                            due_by: at(row.get(5)?),
-                            ended_by: row.get(6)?,
-                            mailed_at: row.get::<_, Option<i64>>(7)?.map(at),
-                        },
-                    ))
-                },
-            )
-            .optional()?;
-        let Some((window, promise)) = found else { return Ok(None) };
-        let window = serde_json::from_str(&window).map_err(|error| super::StoreError::Unreadable {
-            what: "promise.window",
-            why: error.to_string(),
+        let mut rows = self.connection.prepare(
+            "SELECT plan, impact, window, received, clock_starts, due_by, ended_by,
+                    (SELECT min(sent) FROM outbox WHERE promise = promise.id)
+             FROM promise WHERE ticket = ?1 ORDER BY ended IS NULL DESC, id DESC LIMIT 1",
+        )?;
+        let mut rows = rows.query([number.0])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let window = serde_json::from_str(&row.get::<_, String>(2)?).map_err(|error| {
+            super::StoreError::Unreadable { what: "promise.window", why: error.to_string() }
         })?;
-        Ok(Some(PromiseRow { window, ..promise }))
+        Ok(Some(PromiseRow {
+            plan: row.get(0)?,
+            impact: row.get(1)?,
+            window,
+            received: at(row.get(3)?),
+            clock_starts: at(row.get(4)?),
+            due_by: at(row.get(5)?),
+            ended_by: row.get(6)?,
+            mailed_at: row.get::<_, Option<i64>>(7)?.map(at),
+        }))
     }
 
     fn participants_of(&self, number: TicketNumber) -> Result<Vec<String>> {
@@ -282,14 +271,6 @@ impl Tx<'_> {
         Ok(closed.len())
     }
 }
-
-/// Stands in until the stored window is read.
-const NO_WINDOW: crate::plan::Window = crate::plan::Window {
-    from: None,
-    upto: jiff::SignedDuration::ZERO,
-    strict: false,
-    clock: crate::plan::Clock::Always,
-};
 
 /// Reads a stored decision.
 pub(super) fn decision(text: &str) -> Result<Decision> {

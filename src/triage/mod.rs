@@ -446,8 +446,7 @@ impl<'a> Case<'a> {
             plan: self.plan(),
             promise: None,
             ack: self.silent(match action {
-                Action::Open | Action::Append => AckBecause::NotAPerson,
-                Action::Note => AckBecause::NotAPerson,
+                Action::Open | Action::Append | Action::Note => AckBecause::NotAPerson,
                 Action::Ignore | Action::Quarantine | Action::Duplicate => AckBecause::NoTicket,
             }),
             flags: self.flags.clone(),
