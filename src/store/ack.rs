@@ -48,8 +48,8 @@ impl Tx<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO outbox (ticket, message, promise, kind, recipient, domain, sender, serial, message_id, bytes,
-                                     state, created, next_attempt, expires)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'due', ?11, ?11, ?12)",
+                                     state, created, next_attempt, expires, known)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'due', ?11, ?11, ?12, ?13)",
             )?
             .execute(params![
                 ticket,
@@ -64,6 +64,7 @@ impl Tx<'_> {
                 composed.bytes,
                 ms(setting.now),
                 ms(expires),
+                known,
             ])?;
         Ok(())
     }

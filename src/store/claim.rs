@@ -178,7 +178,7 @@ impl Tx<'_> {
         )?;
         self.connection.execute("UPDATE folder SET silent_before = max(silent_before, ?1)", [ms(now)])?;
         self.connection.execute(
-            "UPDATE outbox SET state = 'held', last_error = 'the database was restored'
+            "UPDATE outbox SET state = 'held', held_by = 'restored', last_error = 'the database was restored'
              WHERE state IN ('due', 'sending')",
             [],
         )?;

@@ -170,7 +170,7 @@ impl Tx<'_> {
     /// Holds a row back for a person.
     fn hold(&self, id: i64, why: &str, now: Timestamp) -> Result<()> {
         let (ticket, recipient): (i64, String) = self.connection.query_row(
-            "UPDATE outbox SET state = 'held', last_error = ?2 WHERE id = ?1 RETURNING ticket, recipient",
+            "UPDATE outbox SET state = 'held', held_by = 'unwritable', last_error = ?2 WHERE id = ?1 RETURNING ticket, recipient",
             params![id, why],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;

@@ -74,7 +74,7 @@ CREATE INDEX ticket_state ON ticket (state, changed);
 CREATE TABLE message (
     id           INTEGER PRIMARY KEY,
     content_hash BLOB    NOT NULL,
-    raw          BLOB    NOT NULL REFERENCES raw,
+    raw          BLOB    REFERENCES raw,         -- absent: erased
     message_id   TEXT,
     sender       TEXT,
     subject      TEXT    NOT NULL,
@@ -83,10 +83,11 @@ CREATE TABLE message (
     size         INTEGER NOT NULL,
     outcome      TEXT    NOT NULL CHECK (outcome IN ('opened', 'appended', 'ignored', 'quarantined')),
     reason       TEXT    NOT NULL REFERENCES reason,
-    decision     TEXT    NOT NULL,               -- versioned JSON (I15)
+    decision     TEXT,                           -- versioned JSON (I15); absent: erased
     ticket       INTEGER REFERENCES ticket ON DELETE SET NULL,
     role         TEXT    CHECK (role IN ('message', 'note', 'staff')),
-    stored       INTEGER NOT NULL
+    stored       INTEGER NOT NULL,
+    erased       INTEGER                         -- its ticket was deleted: the hash alone is left, so that it does not come back
 ) STRICT;
 CREATE UNIQUE INDEX message_content ON message (content_hash);
 CREATE INDEX message_message_id ON message (message_id) WHERE message_id IS NOT NULL;
@@ -170,6 +171,10 @@ CREATE TABLE outbox (
     expires      INTEGER NOT NULL,
     sent         INTEGER,
     last_error   TEXT,
+    known        INTEGER NOT NULL CHECK (known IN (0, 1)), -- to an address of the customer directory
+    held_by      TEXT CHECK (held_by IN ('breaker', 'restored', 'unwritable')), -- absent: not held
+    reported     INTEGER,                        -- when the last delivery report on it came
+    report       TEXT,                           -- what that said
     UNIQUE (message, kind),                      -- one acknowledgement per cause (I5)
     UNIQUE (ticket, serial)
 ) STRICT;
@@ -178,6 +183,8 @@ CREATE INDEX outbox_expires ON outbox (expires) WHERE state = 'due';
 CREATE INDEX outbox_sending ON outbox (id) WHERE state = 'sending';
 CREATE INDEX outbox_recipient ON outbox (recipient, created);
 CREATE INDEX outbox_domain ON outbox (domain, created);
+CREATE INDEX outbox_held ON outbox (id) WHERE state = 'held';
+CREATE INDEX outbox_created ON outbox (created);
 CREATE INDEX outbox_promise ON outbox (promise) WHERE promise IS NOT NULL;
 
 CREATE TABLE quarantine (
@@ -191,7 +198,8 @@ CREATE TABLE quarantine (
     subject  TEXT    NOT NULL,
     size     INTEGER NOT NULL,
     at       INTEGER NOT NULL,
-    ended    INTEGER                             -- absent: it waits for a person
+    ended    INTEGER,                            -- absent: it waits for a person
+    ended_by TEXT CHECK (ended_by IN ('released', 'dropped'))
 ) STRICT;
 
 CREATE TABLE suppression (
@@ -200,11 +208,11 @@ CREATE TABLE suppression (
     because TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Tickets that a person deleted: their mails do not come back as new ones.
-CREATE TABLE tombstone (
-    content_hash BLOB    PRIMARY KEY,
-    ticket       INTEGER NOT NULL,
-    at           INTEGER NOT NULL
+-- What an administrator asked of a mailbox; no row: nothing.
+CREATE TABLE mailbox (
+    name   TEXT PRIMARY KEY,
+    paused INTEGER,                              -- absent: it is watched
+    rescan INTEGER                               -- what arrived since then is to be listed again; absent: nothing
 ) STRICT, WITHOUT ROWID;
 
 -- What the administrator should know; one row per kind and subject, counted.
