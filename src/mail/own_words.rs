@@ -49,7 +49,7 @@ fn unquoted<'a>(lines: &[&'a str], kind: Kind) -> Vec<&'a str> {
             if header.style == Style::Forward && kind == Kind::New {
                 own.extend(rest); // the subject was rewritten, the mail is still a forward
                 break;
-            } else if marks_every_line(quoted) {
+            } else if header.is_whole || marks_every_line(quoted) {
                 index += header.lines; // its lines say themselves where it ends; answers may stand between
             } else if written {
                 break;
@@ -77,7 +77,8 @@ fn marks_every_line(lines: &[&str]) -> bool {
 
 /// "________________________________", as Outlook draws it above the fields.
 fn is_rule(line: &str) -> bool {
-    line.len() >= 5 && line.chars().all(|c| matches!(c, '_' | '-' | '*' | '='))
+    let strokes = || line.chars().filter(|c| *c != ' ');
+    strokes().count() >= 5 && strokes().all(|c| matches!(c, '_' | '-' | '*' | '='))
 }
 
 #[cfg(test)]

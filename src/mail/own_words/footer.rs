@@ -9,15 +9,17 @@ use super::is_rule;
 
 /// A signature has at most this many lines.
 const SIGNATURE_LINES: usize = 14;
+/// A disclaimer has at most this many.
+const LONGEST_DISCLAIMER: usize = 40;
 
 /// Takes signature, mobile footers and disclaimers off the end.
 pub(super) fn without_footers<'a>(lines: &[&'a str]) -> Vec<&'a str> {
     let mut own: Vec<&str> = lines.to_vec();
-    if let Some(at) = signature(&own) {
-        own.truncate(at);
-    }
-    if let Some(at) = disclaimer(&own) {
-        own.truncate(at);
+    // a signature may have a disclaimer below, too long for it, or one inside
+    for footer in [list_footer, fenced_disclaimer, signature, disclaimer, signature] {
+        if let Some(at) = footer(&own) {
+            own.truncate(at);
+        }
     }
     loop {
         while own.last().is_some_and(|line| line.trim().is_empty() || is_rule(line.trim())) {
@@ -45,6 +47,20 @@ fn signature(lines: &[&str]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Where the lines begin that list software puts under a mail: a rule, and soon below it the name of the list.
+fn list_footer(lines: &[&str]) -> Option<usize> {
+    let names_list = |line: &&str| {
+        let line = line.to_lowercase();
+        ["mailing list", "lista de correo", "liste de diffusion", "/mailman/"]
+            .iter()
+            .any(|name| line.contains(name))
+    };
+    let at = lines.iter().rposition(|line| is_rule(line.trim()))?;
+    let (above, below) = lines.split_at_checked(at)?;
+    let is_footer = below.len() <= SIGNATURE_LINES && below.iter().take(3).any(names_list);
+    (is_footer && above.iter().any(|line| !line.trim().is_empty())).then_some(at)
 }
 
 const MOBILE: &[&str] = &[
@@ -121,9 +137,44 @@ fn disclaimer(lines: &[&str]) -> Option<usize> {
         seen |= !blank;
         starts_paragraph = blank;
     }
-    let at = found?;
+    footer_at(lines, found?)
+}
+
+/// What disclaimers say somewhere in their midst.
+static LEGALESE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix) confiden[ct]ial | privileged | addressee | named\srecipient | intended\s(?:only|solely|recipient|for)
+          | (?:received|sent)\b.{0,40}\bin\serror\b | unauthori[sz]ed\s(?:use|disclosure|copying|review) | disclaim
+          | (?:mail|messages?|communications?)\b.{0,40}\bmonitored | monitors\sall
+          | (?:scanned|screened|swept|checked)\b.{0,40}\bvirus
+          | destinatari[oa] | recib\w+\b.{0,60}\bpor\serror\b | privilegiad | divulgaci[o\x{f3}]n
+          | protecci[o\x{f3}]n\sde\sdatos | habeas\sdata",
+    )
+});
+
+/// Where a disclaimer begins that a rule sets apart: two words of lawyers below it, whatever its first ones are.
+fn fenced_disclaimer(lines: &[&str]) -> Option<usize> {
+    let mut above = false;
+    let is_fence = |line: &&str| {
+        let fence = above && is_rule(line.trim());
+        above |= !line.trim().is_empty() && !is_rule(line.trim());
+        fence
+    };
+    let fences: Vec<usize> =
+        lines.iter().map(is_fence).enumerate().filter_map(|(index, fence)| fence.then_some(index)).collect();
+    fences.into_iter().find_map(|at| {
+        let below = lines.get(at..)?.join(" ");
+        let mut said: Vec<String> =
+            LEGALESE.find_iter(&below).map(|word| word.as_str().to_lowercase()).collect();
+        said.sort_unstable();
+        said.dedup();
+        footer_at(lines, at).filter(|_| said.len() >= 2)
+    })
+}
+
+/// A footer has text above it, and is short: much text below is somebody who asks about a disclaimer.
+fn footer_at(lines: &[&str], at: usize) -> Option<usize> {
     let (above, below) = lines.split_at_checked(at)?;
-    let weight = |lines: &[&str]| lines.iter().filter(|line| !line.trim().is_empty()).count();
-    // Much text below is no footer: somebody asks about a disclaimer.
-    (weight(below) <= 40 && !above.is_empty()).then_some(at)
+    let weight = below.iter().filter(|line| !line.trim().is_empty()).count();
+    (weight <= LONGEST_DISCLAIMER && above.iter().any(|line| !line.trim().is_empty())).then_some(at)
 }

@@ -21,6 +21,8 @@ pub(super) enum Style {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QuotationHeader {
     pub lines: usize,
+    /// The quotation itself is among these lines.
+    pub is_whole: bool,
     pub style: Style,
 }
 
@@ -35,16 +37,34 @@ pub(super) fn quotation_header(lines: &[&str]) -> Option<QuotationHeader> {
         let below = lines.get(1..).unwrap_or_default();
         let blank = below.iter().take(2).take_while(|line| line.trim().is_empty()).count();
         let fields = field_block(below.get(blank..).unwrap_or_default());
-        return Some(QuotationHeader { lines: 1 + fields.map_or(0, |fields| blank + fields), style });
+        return Some(QuotationHeader {
+            lines: 1 + fields.map_or(0, |fields| blank + fields),
+            is_whole: false,
+            style,
+        });
     }
     if let Some(fields) = field_block(lines) {
-        return Some(QuotationHeader { lines: fields, style: Style::Reply });
+        return Some(QuotationHeader { lines: fields, is_whole: false, style: Style::Reply });
     }
     if is_rule(first) {
         let fields = field_block(lines.get(1..)?)?;
-        return Some(QuotationHeader { lines: 1 + fields, style: Style::Reply });
+        return Some(QuotationHeader { lines: 1 + fields, is_whole: false, style: Style::Reply });
     }
-    attribution(lines).map(|lines| QuotationHeader { lines, style: Style::Reply })
+    let announced = attribution(lines).map(|lines| (lines, false));
+    let found = announced.or_else(|| Some((barred_quotation(lines)?, true)));
+    found.map(|(lines, is_whole)| QuotationHeader { lines, is_whole, style: Style::Reply })
+}
+
+/// "2026/11/2 Ana <ana@…>" without a verb, and below it a quotation whose lines begin with a bar.
+fn barred_quotation(lines: &[&str]) -> Option<usize> {
+    let first = lines.first()?.trim();
+    if !first.starts_with(|c: char| c.is_ascii_digit()) || !first.contains('@') || !first.ends_with('>') {
+        return None;
+    }
+    let below = lines.get(1..)?;
+    let blank = below.iter().take_while(|line| line.trim().is_empty()).count();
+    let barred = below.iter().skip(blank).take_while(|line| line.starts_with('|')).count();
+    (barred > 0).then_some(1 + blank + barred)
 }
 
 static SEPARATOR: LazyLock<Regex> = LazyLock::new(|| {
@@ -204,6 +224,8 @@ const VERBS: &[&str] = &[
     "kirjoitti",
     "написал",
     "написа",
+    "написала",
+    "написав",
     "dijo",
     "crivait",
     "wrote ----",

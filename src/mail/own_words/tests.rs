@@ -129,3 +129,38 @@ fn hostile_texts_take_linear_time() {
         strip(&text, Kind::Reply);
     }
 }
+
+#[test]
+fn a_disclaimer_behind_a_rule_is_told_by_its_words() {
+    let footer = "* * * * * * * * * *\nEn MiEmpresa cuidamos el papel.\nLo escrito es confidencial y solo para su \
+                  destinatario.\n* * * * * * * * * *";
+    assert_eq!(reply(&format!("Sigue igual.\n\n{footer}\n")), "Sigue igual.");
+    let signed = "-- \nAna\n\n----------\nMail is monitored.\nIf you received this in error, delete it.";
+    assert_eq!(reply(&format!("Sigue igual.\n\n{signed}")), "Sigue igual.");
+    for text in [
+        "El registro dice:\n----------\n401 unauthorized\nservice in error state\n----------\n¿Qué hago?",
+        "Ayer:\n=====\nllegó un correo confidencial que nadie pidió",
+    ] {
+        assert_eq!(reply(text), text, "one such word is no disclaimer");
+    }
+}
+
+#[test]
+fn the_footer_of_list_software_comes_off() {
+    let footer =
+        "_______________________________________________\nClientes mailing list\nclientes@mihost.example";
+    assert_eq!(reply(&format!("Sigue igual.\n\n{footer}")), "Sigue igual.");
+    let text = "Tengo dos problemas.\n-----\nNo carga la página de la lista de precios.";
+    assert_eq!(reply(text), text);
+}
+
+#[test]
+fn a_quotation_may_be_barred() {
+    let quoted = "2026/11/2 Soporte MiHost <soporte@mihost.example>\n\n| Recibimos su caso\n|\n| Saludos";
+    assert_eq!(
+        reply(&format!("Sigue igual.\n\n{quoted}\n\nAdjunto la foto.")),
+        "Sigue igual.\n\n\nAdjunto la foto."
+    );
+    let table = "Estos son:\n| plan | precio |\n| n1 | 10 |";
+    assert_eq!(reply(table), table);
+}
