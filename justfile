@@ -14,6 +14,10 @@ test *args:
 demo *args:
     cargo demo {{args}}
 
+# fuzz the readers of mail: seconds a target, then targets
+fuzz *args:
+    scripts/fuzz {{args}}
+
 # format the code
 fmt:
     cargo fmt

@@ -38,7 +38,9 @@ pub(super) fn message_id(value: &str) -> Option<String> {
 /// missing, with prose around (RFC 822's In-Reply-To).
 pub(super) fn ids(value: &str, limit: usize) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    let mut keep = |id: String| {
+    let mut keep = |id: &str| {
+        let nowhere = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>');
+        let id: String = id.chars().filter(|c| !nowhere(*c)).collect();
         if id.is_empty() || id.len() > LONGEST_ID || found.contains(&id) {
             return;
         }
@@ -52,16 +54,15 @@ pub(super) fn ids(value: &str, limit: usize) -> Vec<String> {
     if value.contains('<') {
         for piece in value.split('<').skip(1) {
             let inside = piece.split('>').next().unwrap_or_default();
-            let id: String = inside.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
-            if piece.contains('>') || id.contains('@') {
-                keep(id);
+            if piece.contains('>') || inside.contains('@') {
+                keep(inside);
             }
         }
     } else {
         let words = value.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';'));
         let words = words.map(|word| word.trim_matches(['>', '"', '(', ')']));
         let has_at = value.contains('@');
-        words.filter(|word| !has_at || word.contains('@')).map(str::to_owned).for_each(&mut keep);
+        words.filter(|word| !has_at || word.contains('@')).for_each(&mut keep);
     }
     found
 }
@@ -100,6 +101,7 @@ mod tests {
         assert_eq!(message_id("<a.1@b.co").unwrap(), "a.1@b.co");
         assert_eq!(message_id("<a.\t1@b.co>").unwrap(), "a.1@b.co");
         assert_eq!(message_id("<no-at-sign>").unwrap(), "no-at-sign");
+        assert_eq!(message_id("\0a.1>@b.co").unwrap(), "a.1@b.co");
         assert_eq!(message_id("<>"), None);
         assert_eq!(message_id("  "), None);
         assert_eq!(message_id(&format!("<{}@b.co>", "x".repeat(2_000))), None);
