@@ -223,6 +223,30 @@ fn inspect_prints_a_line_of_json_for_each_file() {
 }
 
 #[test]
+fn inspect_shows_a_page_and_saves_what_hangs_on_the_mail() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mail.eml");
+    let raw = "From: Ana <ana@cliente.example>\r\nSubject: Re: Factura\r\nIn-Reply-To: <1@b.example>\r\n\
+        Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nAdjunto la factura.\r\n\r\n\
+        El lun, 2 nov 2026 a las 10:00, Soporte <s@b.example> escribi\u{f3}:\r\n> Env\u{ed}ela.\r\n\
+        --x\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\
+        Content-Disposition: attachment; filename=\"../../.factura.pdf\"\r\n\r\nJVBERi0xLjQK\r\n--x--\r\n";
+    fs::write(&file, raw).unwrap();
+    let (file, dir) = (file.to_str().unwrap(), directory.path().to_str().unwrap());
+    let page = text(&["inspect", file, "--save-attachments", dir]);
+    for line in
+        ["From        Ana <ana@cliente.example>", "Written by  a person", "Adjunto la factura.", "--raw-text"]
+    {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+    assert!(!page.contains("Env\u{ed}ela"), "{page}");
+    assert!(text(&["inspect", file, "--raw-text"]).contains("> Env\u{ed}ela."));
+    assert_eq!(fs::read(directory.path().join("001_factura.pdf")).unwrap(), b"%PDF-1.4\n");
+    let again = acuse(&["inspect", file, "--save-attachments", dir]);
+    refused(&again, 74, &["cannot write", "001_factura.pdf", "hint: name an empty directory"]);
+}
+
+#[test]
 fn a_hostile_subject_moves_no_cursor() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("mail.eml");

@@ -152,6 +152,12 @@ pub fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }
 
+/// A message beside the data, on stderr.
+pub fn tell(text: impl AsRef<str>) {
+    use std::io::Write as _;
+    drop(writeln!(std::io::stderr().lock(), "{}", text.as_ref())); // nowhere left to complain to
+}
+
 /// A table without lines, for terminals and pipes alike.
 pub fn table(head: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();

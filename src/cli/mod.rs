@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 mod ack;
+mod attachments;
 mod check;
 pub mod context;
 mod customers;

@@ -14,6 +14,8 @@ pub(super) struct Body {
     pub forwarded: String,
     /// Everything that is offered as a file.
     pub attachments: Vec<Attachment>,
+    /// The leaf that each of them is.
+    pub attached: Vec<usize>,
     /// The METHOD of the first calendar part.
     pub calendar_method: Option<String>,
     /// Some text had a wrong charset label, or none.
@@ -40,6 +42,7 @@ pub(super) fn read(leaves: &[Leaf], is_report: bool) -> Body {
                 }
                 if let Some(attachment) = attachment(leaf) {
                     body.attachments.push(attachment);
+                    body.attached.push(index);
                 }
             }
             (_, true) if !is_report => add(&mut body.forwarded, leaf),

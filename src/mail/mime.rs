@@ -50,6 +50,15 @@ pub(super) struct Leaf {
     pub aside: bool,
     /// The header block, for an attached mail.
     pub header: Option<Vec<u8>>,
+    /// The decoded bytes, when they were asked for.
+    pub bytes: Vec<u8>,
+}
+
+/// Whether the leaves are to have their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bytes {
+    Drop,
+    Keep,
 }
 
 /// What Content-Disposition says.
@@ -79,23 +88,24 @@ pub(super) struct Structure {
 
 /// Reads the structure of a normalised mail that has passed the guard; `None` when mail-parser gives up or panics, as
 /// 0.11.9 asserts in debug builds at a mail directly within an attached mail.
-pub(super) fn structure(mail: &[u8]) -> Option<Structure> {
-    catch_unwind(AssertUnwindSafe(|| parts(mail))).ok().flatten()
+pub(super) fn structure(mail: &[u8], bytes: Bytes) -> Option<Structure> {
+    catch_unwind(AssertUnwindSafe(|| parts(mail, bytes))).ok().flatten()
 }
 
-fn parts(mail: &[u8]) -> Option<Structure> {
+fn parts(mail: &[u8], bytes: Bytes) -> Option<Structure> {
     let message = PARSER.parse(mail)?;
     let report_type = message.parts.first().and_then(MimeHeaders::content_type).and_then(|content_type| {
         let is_report = content_type.ctype() == "multipart" && content_type.subtype() == Some("report");
         is_report.then(|| content_type.attribute("report-type").unwrap_or_default().to_ascii_lowercase())
     });
-    let mut walk = Walk { message: &message, nested: 0, leaves: Vec::new() };
+    let mut walk = Walk { message: &message, bytes, nested: 0, leaves: Vec::new() };
     walk.part(0, 0);
     Some(Structure { leaves: walk.leaves, report_type })
 }
 
 struct Walk<'m, 'x> {
     message: &'m Message<'x>,
+    bytes: Bytes,
     nested: usize,
     leaves: Vec<Leaf>,
 }
@@ -114,12 +124,15 @@ impl Walk<'_, '_> {
             }
             PartType::Message(inner) => {
                 let mut leaf = self.leaf(part);
-                leaf.size = u64::from(part.raw_end_offset().saturating_sub(part.raw_body_offset()));
+                let raw = slice(&self.message.raw_message, part.raw_body_offset(), part.raw_end_offset());
+                leaf.size = raw.len() as u64;
+                leaf.bytes = self.kept(raw);
                 leaf.header = inner.parts.first().map(|root| {
                     slice(&inner.raw_message, root.raw_header_offset(), root.raw_body_offset()).to_vec()
                 });
                 self.leaves.push(leaf);
-                let mut walk = Walk { message: inner, nested: self.nested + 1, leaves: Vec::new() };
+                let nested = self.nested + 1;
+                let mut walk = Walk { message: inner, bytes: self.bytes, nested, leaves: Vec::new() };
                 walk.part(0, depth + 1);
                 self.leaves.append(&mut walk.leaves);
             }
@@ -165,6 +178,10 @@ impl Walk<'_, '_> {
         }
     }
 
+    fn kept(&self, bytes: &[u8]) -> Vec<u8> {
+        if self.bytes == Bytes::Keep { bytes.to_vec() } else { Vec::new() }
+    }
+
     fn leaf(&self, part: &MessagePart<'_>) -> Leaf {
         let content_type = part.content_type();
         let attribute = |name| content_type.and_then(|content_type| content_type.attribute(name));
@@ -172,6 +189,7 @@ impl Walk<'_, '_> {
         let mut leaf = Leaf {
             name: name(part),
             size: part.contents().len() as u64,
+            bytes: self.kept(part.contents()),
             disposition: match part.content_disposition() {
                 Some(said) if said.is_attachment() => Disposition::Attachment,
                 Some(said) if said.is_inline() => Disposition::Inline,

@@ -27,7 +27,7 @@ mod subject;
 pub mod view;
 
 pub use address::Address;
-pub use read::{from_headers, parse};
+pub use read::{files, from_headers, parse};
 pub use view::MessageView;
 
 /// A mail as its reader would understand it.

@@ -8,10 +8,10 @@ use super::guard;
 use super::header::Header;
 use super::identity::{self, MAX_REFERENCES};
 use super::language;
-use super::mime::{self, Structure};
+use super::mime::{self, Bytes, Structure};
 use super::normal::normalise;
 use super::own_words;
-use super::{Automation, Defect, Message, ReturnPath, Trace};
+use super::{Attachment, Automation, Defect, Message, ReturnPath, Trace};
 use crate::ticket::Language;
 
 /// So much of a mail is looked at when only its headers are read.
@@ -33,12 +33,29 @@ pub fn parse(raw: &[u8]) -> Message {
         return assemble(&mail, as_plain_text(&header), None);
     }
     match guard::check(&mail) {
-        Ok(()) => match mime::structure(&mail) {
+        Ok(()) => match mime::structure(&mail, Bytes::Drop) {
             Some(structure) => assemble(&mail, structure, None),
             None => head(&mail, Defect::Unreadable),
         },
         Err(defect) => head(&mail, defect),
     }
+}
+
+/// The attachments of a mail with their decoded bytes, as [`Message::attachments`] lists them; none of a mail that is
+/// read from its headers alone.
+pub fn files(raw: &[u8]) -> Vec<(Attachment, Vec<u8>)> {
+    let mail = normalise(raw);
+    let structure = guard::check(&mail).ok().and_then(|()| mime::structure(&mail, Bytes::Keep));
+    let Some(mut structure) = structure else { return Vec::new() };
+    let body = body::read(&structure.leaves, is_report(&structure));
+    let bytes = |index: usize| structure.leaves.get_mut(index).map(|leaf| std::mem::take(&mut leaf.bytes));
+    body.attachments.into_iter().zip(body.attached.into_iter().filter_map(bytes)).collect()
+}
+
+/// Whether it reports on a mail, so that what hangs on it is that mail's.
+fn is_report(structure: &Structure) -> bool {
+    let is_status = |leaf: &mime::Leaf| leaf.nested == 0 && leaf.media_type == "message/delivery-status";
+    structure.report_type.is_some() || structure.leaves.iter().any(is_status)
 }
 
 /// Reads a mail from its headers alone, and the first of its text when that is cheap. `defect` says why: the parser
@@ -56,7 +73,7 @@ fn head(mail: &[u8], defect: Defect) -> Message {
     // The parser that has failed on this mail is not asked again.
     let structure = match defect {
         Defect::Unreadable => None,
-        _ => guard::check(short).ok().and_then(|()| mime::structure(short)),
+        _ => guard::check(short).ok().and_then(|()| mime::structure(short, Bytes::Drop)),
     };
     let mut message = assemble(short, structure.unwrap_or_else(|| as_plain_text(&header)), Some(defect));
     message.attachments.clear(); // what was cut off would give a wrong size
@@ -90,7 +107,7 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
         .filter(|leaf| leaf.nested == 0)
         .map(|leaf| leaf.media_type.as_str())
         .collect();
-    let is_report = structure.report_type.is_some() || top.contains(&"message/delivery-status");
+    let is_report = is_report(&structure);
     let body = body::read(&structure.leaves, is_report);
     if body.mislabelled {
         defects.push(Defect::WrongCharset);
