@@ -4,6 +4,7 @@ use super::Attachment;
 use super::header::is_unwanted;
 use super::html;
 use super::mime::{DelSp, Disposition, Leaf};
+use super::wrapped::{Unwrapped, Wrapped, unwrap};
 
 /// The readable text of a mail, and what hangs on it.
 #[derive(Debug, Default)]
@@ -14,12 +15,23 @@ pub(super) struct Body {
     pub forwarded: String,
     /// Everything that is offered as a file.
     pub attachments: Vec<Attachment>,
-    /// The leaf that each of them is.
-    pub attached: Vec<usize>,
+    /// Where each of them is.
+    pub attached: Vec<Place>,
+    /// Some of it is encrypted.
+    pub encrypted: bool,
     /// The METHOD of the first calendar part.
     pub calendar_method: Option<String>,
     /// Some text had a wrong charset label, or none.
     pub mislabelled: bool,
+}
+
+/// Where the bytes of an attachment are.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// They are this leaf's.
+    Leaf(usize),
+    /// They were uuencoded within a text.
+    Text(Vec<u8>),
 }
 
 /// Picks the text and the attachments among the leaves. In a report only the first text speaks: the rest is what it
@@ -33,8 +45,15 @@ pub(super) fn read(leaves: &[Leaf], is_report: bool) -> Body {
         match (leaf.nested, shown) {
             (0, true) if is_report && !body.text.is_empty() => {}
             (0, true) => {
-                add(&mut body.text, leaf);
+                let unwrapped = add(&mut body.text, leaf);
                 body.mislabelled |= leaf.mislabelled;
+                body.encrypted |= unwrapped.encrypted;
+                for (name, bytes) in unwrapped.files {
+                    let media_type = "application/octet-stream".to_owned();
+                    let size = bytes.len() as u64;
+                    body.attachments.push(Attachment { name, media_type, size, inline: false });
+                    body.attached.push(Place::Text(bytes));
+                }
             }
             (0, false) => {
                 if body.calendar_method.is_none() {
@@ -42,10 +61,11 @@ pub(super) fn read(leaves: &[Leaf], is_report: bool) -> Body {
                 }
                 if let Some(attachment) = attachment(leaf) {
                     body.attachments.push(attachment);
-                    body.attached.push(index);
+                    body.attached.push(Place::Leaf(index));
+                    body.encrypted |= is_encrypted(leaf);
                 }
             }
-            (_, true) if !is_report => add(&mut body.forwarded, leaf),
+            (_, true) if !is_report => body.encrypted |= add(&mut body.forwarded, leaf).encrypted,
             _ => {}
         }
     }
@@ -69,8 +89,9 @@ fn could_be_body(leaf: &Leaf) -> bool {
         && leaf.text.as_deref().is_some_and(|text| !text.trim().is_empty())
 }
 
-fn add(text: &mut String, leaf: &Leaf) {
-    let Some(part) = leaf.text.as_deref() else { return };
+/// Adds a leaf's text; what was wrapped in it comes back.
+fn add(text: &mut String, leaf: &Leaf) -> Wrapped {
+    let Some(part) = leaf.text.as_deref() else { return Wrapped::default() };
     let part = if leaf.media_type == "text/html" {
         html::to_text(part)
     } else {
@@ -79,11 +100,22 @@ fn add(text: &mut String, leaf: &Leaf) {
             None => plain(part),
         }
     };
+    let Unwrapped { text: part, wrapped } = unwrap(&part);
     let part = part.trim_matches(['\n', ' ']);
     if !(text.is_empty() || part.is_empty()) {
         text.push_str("\n\n");
     }
     text.push_str(part);
+    wrapped
+}
+
+/// RFC 3156 §4, RFC 8551 §3.2.2: text that only its addressee's key opens. A signature around an S/MIME text hides it
+/// just so from programs that do not know CMS.
+fn is_encrypted(leaf: &Leaf) -> bool {
+    matches!(
+        leaf.media_type.as_str(),
+        "application/pgp-encrypted" | "application/pkcs7-mime" | "application/x-pkcs7-mime"
+    )
 }
 
 /// LF line ends, without trailing blanks (but a signature's `-- `) and without characters that change how the rest

@@ -25,6 +25,7 @@ pub mod own_words;
 mod read;
 mod subject;
 pub mod view;
+mod wrapped;
 
 pub use address::Address;
 pub use read::{files, from_headers, parse};
@@ -310,6 +311,10 @@ codes! {
         Unreadable = "unreadable",
         /// No text, no attachment, no subject.
         Empty = "empty",
+        /// Its text, or a part of it, is encrypted or sealed (PGP, S/MIME): nobody can read it here.
+        Encrypted = "encrypted",
+        /// Its text is inside winmail.dat, which only Outlook opens (TNEF).
+        Tnef = "tnef",
         /// Larger than `max_size`: only the headers and the first bytes were fetched.
         Oversize = "oversize",
     }

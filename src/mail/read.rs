@@ -2,7 +2,7 @@
 
 use super::address::{self, Address};
 use super::automation;
-use super::body::{self, Body};
+use super::body::{self, Body, Place};
 use super::bounce;
 use super::guard;
 use super::header::Header;
@@ -48,7 +48,10 @@ pub fn files(raw: &[u8]) -> Vec<(Attachment, Vec<u8>)> {
     let structure = guard::check(&mail).ok().and_then(|()| mime::structure(&mail, Bytes::Keep));
     let Some(mut structure) = structure else { return Vec::new() };
     let body = body::read(&structure.leaves, is_report(&structure));
-    let bytes = |index: usize| structure.leaves.get_mut(index).map(|leaf| std::mem::take(&mut leaf.bytes));
+    let bytes = |place| match place {
+        Place::Leaf(index) => structure.leaves.get_mut(index).map(|leaf| std::mem::take(&mut leaf.bytes)),
+        Place::Text(bytes) => Some(bytes),
+    };
     body.attachments.into_iter().zip(body.attached.into_iter().filter_map(bytes)).collect()
 }
 
@@ -111,6 +114,15 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
     let body = body::read(&structure.leaves, is_report);
     if body.mislabelled {
         defects.push(Defect::WrongCharset);
+    }
+    if body.encrypted {
+        defects.push(Defect::Encrypted);
+    }
+    let is_tnef = |file: &Attachment| {
+        matches!(file.media_type.as_str(), "application/ms-tnef" | "application/vnd.ms-tnef")
+    };
+    if body.text.is_empty() && body.attachments.iter().any(is_tnef) {
+        defects.push(Defect::Tnef);
     }
     let from = author(&header, &mut defects);
     let subject = header.text("Subject").unwrap_or_default();

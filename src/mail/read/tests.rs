@@ -189,3 +189,33 @@ fn a_mail_that_the_parser_panics_at_is_read_all_the_same() {
     #[cfg(debug_assertions)] // there it is an assertion; elsewhere the parser goes on
     assert!(nested.defects.contains(&Defect::Unreadable), "{:?}", nested.defects);
 }
+
+#[test]
+fn what_nobody_can_read_here_is_named() {
+    let defects = |content: &str| {
+        let raw = format!("From: a@b.co\r\nSubject: x\r\nMessage-ID: <1@b.co>\r\n{content}\r\n");
+        parse(raw.as_bytes()).defects
+    };
+    let pgp = "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=x\r\n\r\n\
+               --x\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--x\r\n\
+               Content-Type: application/octet-stream\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n--x--";
+    let smime = "Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\n\
+                 Content-Transfer-Encoding: base64\r\n\r\nMIIB";
+    let inline = "\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nhQEM\r\n-----END PGP MESSAGE-----";
+    for sealed in [pgp, smime, inline] {
+        assert_eq!(defects(sealed), [Defect::Encrypted], "{sealed}");
+    }
+    let tnef = "Content-Type: application/ms-tnef; name=winmail.dat\r\nContent-Transfer-Encoding: base64\r\n\r\neJ8+";
+    assert_eq!(defects(tnef), [Defect::Tnef]);
+    assert_eq!(defects("\r\n-----BEGIN PGP SIGNED MESSAGE-----\r\n\r\nHola"), []);
+}
+
+#[test]
+fn a_uuencoded_file_hangs_on_the_mail() {
+    let raw = b"From: a@b.co\r\nSubject: x\r\n\r\nVa el registro:\r\nbegin 644 error.txt\r\n+:&]L82P@;75N9&\\\r\n`\r\nend\r\n";
+    let message = parse(raw);
+    assert_eq!(message.text, "Va el registro:");
+    let [(file, bytes)] = &files(raw)[..] else { panic!("one file") };
+    assert_eq!((message.attachments.first(), file.name.as_str()), (Some(file), "error.txt"));
+    assert_eq!(bytes, b"hola, mundo");
+}
