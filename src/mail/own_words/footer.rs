@@ -154,22 +154,22 @@ static LEGALESE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Where a disclaimer begins that a rule sets apart: two words of lawyers below it, whatever its first ones are.
 fn fenced_disclaimer(lines: &[&str]) -> Option<usize> {
-    let mut above = false;
-    let is_fence = |line: &&str| {
-        let fence = above && is_rule(line.trim());
-        above |= !line.trim().is_empty() && !is_rule(line.trim());
-        fence
-    };
-    let fences: Vec<usize> =
-        lines.iter().map(is_fence).enumerate().filter_map(|(index, fence)| fence.then_some(index)).collect();
-    fences.into_iter().find_map(|at| {
-        let below = lines.get(at..)?.join(" ");
-        let mut said: Vec<String> =
-            LEGALESE.find_iter(&below).map(|word| word.as_str().to_lowercase()).collect();
-        said.sort_unstable();
-        said.dedup();
-        footer_at(lines, at).filter(|_| said.len() >= 2)
-    })
+    let (mut found, mut weight) = (None, 0);
+    let mut said: Vec<String> = Vec::new();
+    for (index, line) in lines.iter().enumerate().rev() {
+        weight += usize::from(!line.trim().is_empty());
+        if weight > LONGEST_DISCLAIMER {
+            break;
+        }
+        if !is_rule(line.trim()) {
+            said.extend(LEGALESE.find_iter(line).map(|word| word.as_str().to_lowercase()));
+            said.sort_unstable();
+            said.dedup();
+        } else if said.len() >= 2 {
+            found = Some(index);
+        }
+    }
+    footer_at(lines, found?)
 }
 
 /// A footer has text above it, and is short: much text below is somebody who asks about a disclaimer.
