@@ -19,7 +19,12 @@ use support::eventually;
 use support::smtp_peer::{self, Fate, Fault, Mail, Step};
 use support::stage::{Stage, mail};
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod breaker;
+mod orders;
+mod reports;
 
 /// A stage whose relay asks for a login.
 fn with_login(set: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Stage {
