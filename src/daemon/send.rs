@@ -124,7 +124,7 @@ impl Worker {
         let (now, monotonic) = (clock::now(), Instant::now());
         let jump = self.clocks.look(now, monotonic);
         if let Some(jump) = jump {
-            tracing::warn!(seconds = jump.as_secs(), "the clock was set; for a while nothing expires");
+            tracing::warn!(seconds = jump.as_secs(), "the clock was set");
         }
         let may_expire = self.clocks.may_expire(monotonic);
         let wait = self.pace(now, monotonic).await?.wait(monotonic);

@@ -197,3 +197,6 @@ fn outbox_row(row: &Row<'_>) -> Result<OutboxRow> {
         reported: row.get::<_, Option<i64>>(12)?.map(at),
     })
 }
+
+#[cfg(test)]
+mod tests;
