@@ -77,11 +77,19 @@ pub struct Limits {
     pub per_domain_hour: u32,
     /// Acks in an hour in all: a pace, not a loss.
     pub per_hour: u32,
+    /// The breaker never trips at fewer acks in an hour.
+    pub breaker_floor: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_address_hour: 5, per_address_day: 20, per_domain_hour: 30, per_hour: 600 }
+        Self {
+            per_address_hour: 5,
+            per_address_day: 20,
+            per_domain_hour: 30,
+            per_hour: 600,
+            breaker_floor: 100,
+        }
     }
 }
 

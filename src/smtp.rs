@@ -64,6 +64,8 @@ pub struct Outgoing<'a> {
     pub to: &'a str,
     /// Which delivery reports the relay shall send.
     pub notify: Notify,
+    /// What such a report shall call this mail (RFC 3461 §4.4): 1 to 100 printable characters.
+    pub envelope_id: Option<&'a str>,
     /// The mail, with CRLF line ends. It is sent as it is, but for the doubled dots that the relay removes.
     pub bytes: &'a [u8],
 }
@@ -122,6 +124,16 @@ pub enum Step {
     End,
 }
 
+impl Outcome {
+    /// How far the mail went.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Sent { .. } => Step::End,
+            Self::Deferred { step, .. } | Self::Refused { step, .. } => *step,
+        }
+    }
+}
+
 impl Relay {
     /// A relay not yet connected, which we greet as the host `hello`.
     pub fn new(server: &Server, hello: &str, timeouts: Timeouts) -> Self {
@@ -155,6 +167,11 @@ impl Relay {
                 failure.into()
             }
         }
+    }
+
+    /// Whether a connection is open and logged in, as far as anybody knows.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Logs in and sends nothing.

@@ -11,7 +11,7 @@ pub enum Purpose {
     MessageId = 1,
     /// The `+token` of `reply_to`.
     ReplyAddress = 2,
-    /// The `{token}` of `envelope_from`: which outbox row a bounce answers.
+    /// The `{token}` of `envelope_from`, and ENVID (RFC 3461 §4.4): which outbox row a report answers.
     Envelope = 3,
     /// The value of our loop header.
     Loop = 4,

@@ -235,7 +235,7 @@ fn relay(address: SocketAddr) -> Relay {
 }
 
 fn outgoing<'a>(from: Option<&'a str>, bytes: &'a [u8]) -> Outgoing<'a> {
-    Outgoing { from, to: "ana@cliente.example", notify: Notify::Never, bytes }
+    Outgoing { from, to: "ana@cliente.example", notify: Notify::Never, envelope_id: None, bytes }
 }
 
 #[tokio::test]

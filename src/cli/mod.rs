@@ -80,7 +80,7 @@ enum Verb {
     /// List, show and set the customer directory
     #[command(subcommand)]
     Customers(customers::CustomersVerb),
-    /// List the acknowledgements on their way
+    /// List and show the acknowledgements; try them again, drop them, let them go
     #[command(subcommand)]
     Outbox(outbox::OutboxVerb),
     /// List the mails that were set aside

@@ -133,7 +133,8 @@ fn whole(page: &TicketPage, config: &Config, policy: &Policy) -> Value {
     document
 }
 
-fn promise(row: &PromiseRow, policy: &Policy) -> Value {
+/// A promise as JSON.
+pub(super) fn promise(row: &PromiseRow, policy: &Policy) -> Value {
     let local = |at| rfc3339(&policy.calendar.to_local(at));
     json!({
         "words": plain(&words::promise(row.window, Language::Es)),

@@ -181,6 +181,7 @@ pub(super) struct LimitsFile {
     pub(super) per_address_day: u32,
     pub(super) per_domain_hour: u32,
     pub(super) per_hour: u32,
+    pub(super) breaker_floor: u32,
     pub(super) max_size_mib: u64,
 }
 
@@ -192,6 +193,7 @@ impl Default for LimitsFile {
             per_address_day: limits.per_address_day,
             per_domain_hour: limits.per_domain_hour,
             per_hour: limits.per_hour,
+            breaker_floor: limits.breaker_floor,
             max_size_mib: 50,
         }
     }

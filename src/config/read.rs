@@ -72,6 +72,7 @@ impl Reader<'_> {
                 per_address_day: file.limits.per_address_day,
                 per_domain_hour: file.limits.per_domain_hour,
                 per_hour: file.limits.per_hour,
+                breaker_floor: file.limits.breaker_floor,
             },
             from: from.or_else(|| addresses.first().cloned())?,
             addresses,

@@ -124,7 +124,7 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     if lock::count_up(&state_dir, &mut database, now)? {
         tracing::warn!("the database was restored: nothing that arrived until now is acknowledged");
     }
-    let again = database.transaction(|tx| tx.reoffer())?;
+    let again = database.transaction(|tx| tx.reoffer(now))?;
     if again > 0 {
         tracing::info!(again, "acknowledgements whose end is unknown are offered once more, unchanged");
     }

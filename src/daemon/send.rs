@@ -1,15 +1,21 @@
 //! The outbox worker: one acknowledgement at a time, on one connection, counted before it is tried.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+mod clocks;
+mod pace;
+
 use super::backoff::{Backoff, jitter};
 use super::{Shared, clock};
 use crate::smtp::{Notify, Outcome, Outgoing, Relay, Step, Timeouts};
-use crate::store::{Delivery, Due, StoreError, Tx, WriterGone};
+use crate::store::{Breaker, Delivery, Due, Rate, StoreError, Tx, WriterGone};
+use crate::token::Purpose;
+
+use clocks::Clocks;
+use pace::Pace;
 
 /// Nothing is due: the outbox is looked at again after this at the latest, in case the clock was set.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -19,7 +25,8 @@ const NOTICE: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The database does not answer: the outbox is looked at again after this.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
-const HOUR: Duration = Duration::from_secs(3600);
+/// The rate of acknowledgements is looked at no more often than this.
+const RATE: Duration = Duration::from_secs(5);
 
 /// What the last attempt came to, noted together with the next one's count.
 #[derive(Clone)]
@@ -29,56 +36,261 @@ struct Noted {
     offered: bool,
 }
 
+/// What is to be done about the outbox.
+enum Found {
+    /// Offer this: its attempt is counted.
+    Taken(Box<Due>),
+    /// Something may go out as soon as there is a connection.
+    Ready,
+    /// Nothing, until then.
+    Nothing(Option<Timestamp>),
+}
+
 /// Sends what is due until the daemon stops.
 pub(super) async fn run(shared: Shared) {
-    let (config, site) = (&shared.config, &shared.config.site);
-    let mut relay = Relay::new(&config.smtp, site.from.domain(), timeouts(config.smtp_timeout));
-    let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_WAIT);
-    let mut pace = Pace { per_hour: site.limits.per_hour, sent: VecDeque::new() };
-    let mut last: Option<Noted> = None;
-    let mut seen = None;
-    loop {
-        let wait = pace.wait(Instant::now());
-        let taken = note_and_take(&shared, &mut last, wait.is_zero()).await;
-        let Ok(Some(due)) = taken else {
-            relay.close().await;
-            let nothing_due = match taken {
-                Ok(_) => next_attempt(&shared).await.unwrap_or(LOOK_AGAIN).max(wait).min(LOOK_AGAIN),
-                Err(error) => {
-                    tracing::error!(%error, "the outbox cannot be used; it is tried again");
-                    AFTER_FAILURE
-                }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(nothing_due) => {}
-                () = shared.outbox.notified() => {}
-                () = somebody_wrote(&shared, &mut seen) => {}
-                () = shared.stop.cancelled() => return,
-            }
-            continue;
-        };
-        pace.sent.push_back(Instant::now());
-        let outcome = tokio::select! {
-            outcome = offer(&mut relay, &shared, &due) => outcome,
-            () = shared.parted() => return, // the row is `sending`: the next start offers it again, unchanged
-        };
-        log(&due, &outcome);
-        let server_is_down =
-            matches!(&outcome, Outcome::Deferred { step: Step::Connect | Step::Hello | Step::Auth, .. });
-        last = Some(judge(&due, outcome, &config.retry, clock::now()));
-        if server_is_down {
-            // Noted before the wait: a crash during it would freeze bytes that were never offered.
-            if let Err(error) = note_and_take(&shared, &mut last, false).await {
-                tracing::error!(%error, "an attempt cannot be noted; it is tried again");
-            }
-            tokio::select! {
-                () = tokio::time::sleep(backoff.next(jitter())) => {}
-                () = shared.stop.cancelled() => {}
-            }
-        } else {
-            backoff.reset();
+    Worker::new(shared).run().await;
+}
+
+struct Worker {
+    shared: Shared,
+    relay: Relay,
+    backoff: Backoff,
+    pace: Option<Pace>,
+    clocks: Clocks,
+    last: Option<Noted>,
+    /// When the breaker was last looked at.
+    rate_seen: Option<Instant>,
+    breaker: bool,
+    /// The relay refused `<>` and took From: it is not asked again in this run.
+    null_refused: bool,
+    /// The relay failed, and an alert says so.
+    relay_fails: bool,
+    /// The database's version when somebody else last wrote to it.
+    version: Option<i64>,
+}
+
+impl Worker {
+    fn new(shared: Shared) -> Self {
+        let config = &shared.config;
+        let relay = Relay::new(&config.smtp, config.site.from.domain(), timeouts(config.smtp_timeout));
+        Self {
+            relay,
+            backoff: Backoff::new(Duration::from_secs(1), LONGEST_WAIT),
+            pace: None,
+            clocks: Clocks::new(clock::now(), Instant::now()),
+            last: None,
+            rate_seen: None,
+            breaker: false,
+            null_refused: false,
+            relay_fails: true, // an alert of the last run may stand
+            version: None,
+            shared,
         }
     }
+
+    async fn run(mut self) {
+        loop {
+            let found = self.look().await;
+            if self.shared.stop.is_cancelled() && !matches!(found, Ok(Found::Taken(_))) {
+                return self.relay.close().await;
+            }
+            match found {
+                Ok(Found::Taken(due)) => {
+                    let shared = self.shared.clone();
+                    tokio::select! {
+                        () = self.offer(&due) => {}
+                        () = shared.parted() => return, // `sending`: the next start offers it again, unchanged
+                    }
+                }
+                Ok(Found::Ready) => self.connect().await,
+                Ok(Found::Nothing(next)) => {
+                    self.relay.close().await;
+                    let most = if self.breaker { RATE } else { LOOK_AGAIN };
+                    let wait = next.map(|next| next.duration_since(clock::now()).max(SignedDuration::ZERO));
+                    self.rest(wait.map_or(most, |wait| wait.unsigned_abs().min(most))).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the outbox cannot be used; it is tried again");
+                    self.relay.close().await;
+                    self.rest(AFTER_FAILURE).await;
+                }
+            }
+        }
+    }
+
+    /// Notes the last attempt, puts the outbox right, and counts the next attempt where one can be made, all in one commit;
+    /// on an error all that is still to be done.
+    async fn look(&mut self) -> Result<Found, Trouble> {
+        let (now, monotonic) = (clock::now(), Instant::now());
+        let jump = self.clocks.look(now, monotonic);
+        if let Some(jump) = jump {
+            tracing::warn!(seconds = jump.as_secs(), "the clock was set");
+        }
+        let may_expire = self.clocks.may_expire(monotonic);
+        let wait = self.pace(now, monotonic).await?.wait(monotonic);
+        let (config, policy) = (self.shared.config.clone(), self.shared.policy.clone());
+        let longest = config.retry.iter().copied().max().unwrap_or(SignedDuration::ZERO);
+        let look_at_rate = self.rate_seen.is_none_or(|seen| monotonic.duration_since(seen) >= RATE);
+        let (last, tripped, is_open) = (self.last.clone(), self.breaker, self.relay.is_open());
+        let resting = !wait.is_zero() || self.shared.stop.is_cancelled();
+        let look = move |tx: &Tx<'_>| {
+            if let Some(last) = &last {
+                tx.delivered(last.id, &last.delivery, last.offered, now)?;
+            }
+            if let Some(jump) = jump {
+                let direction = if jump.is_negative() { "back" } else { "ahead" };
+                tx.alert(now, "clock_jumped", direction, &format!("the clock was set by {jump:#}"))?;
+            }
+            tx.tend(longest, may_expire, now)?;
+            let floor = config.site.limits.breaker_floor;
+            let rate = look_at_rate.then(|| tx.mind_breaker(floor, now)).transpose()?;
+            if resting {
+                return Ok((rate, Found::Nothing(None)));
+            }
+            let tripped = rate.map_or(tripped, Breaker::holds);
+            let found = match tx.first_ready(&config.site, &policy, tripped, now)? {
+                None => Found::Nothing(tx.next_attempt()?),
+                Some(_) if !is_open => Found::Ready,
+                Some(id) => Found::Taken(Box::new(tx.take(id)?)),
+            };
+            Ok((rate, found))
+        };
+        let (rate, found) = self.store(look).await?;
+        self.last = None;
+        if let Some(rate) = rate {
+            self.rate_seen = Some(monotonic);
+            self.breaker = rate.holds();
+            log_rate(rate);
+        }
+        Ok(match found {
+            Found::Nothing(None) if !wait.is_zero() => Found::Nothing(now.saturating_add(wait).ok()),
+            found => found,
+        })
+    }
+
+    /// The pace, which at first is read from the database: a restart must not begin it anew.
+    async fn pace(&mut self, now: Timestamp, monotonic: Instant) -> Result<&mut Pace, Trouble> {
+        let tried = match &self.pace {
+            Some(_) => Vec::new(),
+            None => {
+                let since = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(now);
+                self.store(move |tx| tx.tried_since(since)).await?
+            }
+        };
+        let per_hour = self.shared.config.site.limits.per_hour;
+        Ok(self.pace.get_or_insert_with(|| Pace::resumed(per_hour, &tried, (now, monotonic))))
+    }
+
+    /// Runs `work` in a transaction of the writer.
+    async fn store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        match self.shared.writer.call(move |store| store.transaction(work)).await {
+            Ok(done) => Ok(done?),
+            Err(gone) => {
+                self.shared.stop.cancel();
+                Err(gone.into())
+            }
+        }
+    }
+
+    /// Connects before anything is taken in hand: a row counts no attempt, and its bytes stay free, while nobody listens.
+    async fn connect(&mut self) {
+        let shared = self.shared.clone();
+        let connected = tokio::select! {
+            connected = self.relay.probe() => connected,
+            () = shared.parted() => return,
+        };
+        let relay = shared.config.smtp.host.clone();
+        let Err(outcome) = connected else {
+            self.backoff.reset();
+            if std::mem::take(&mut self.relay_fails) {
+                self.note(move |tx| tx.relay_works(&relay, clock::now())).await;
+            }
+            return;
+        };
+        let (Outcome::Deferred { reply, .. } | Outcome::Refused { reply, .. } | Outcome::Sent { reply }) =
+            outcome;
+        let wait = self.backoff.next(jitter());
+        tracing::warn!(relay, reply, ?wait, "the relay cannot be used; it is tried again");
+        self.relay_fails = true;
+        self.note(move |tx| tx.relay_fails(&relay, &reply, clock::now())).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+
+    /// Notes what the administrator should know; nothing waits for it.
+    async fn note(&self, alert: impl FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static) {
+        if let Err(error) = self.store(alert).await {
+            tracing::error!(%error, "an alert could not be noted");
+        }
+    }
+
+    /// Offers a row, and keeps what came of it to be noted.
+    async fn offer(&mut self, due: &Due) {
+        let outcome = self.send(due).await;
+        log(due, &outcome);
+        let noted = judge(due, outcome, &self.shared.config.retry, clock::now());
+        if let (Some(pace), false) = (&mut self.pace, matches!(noted.delivery, Delivery::Untried(_))) {
+            pace.count(Instant::now());
+        }
+        self.last = Some(noted);
+    }
+
+    /// Sends a row. A relay that refuses the null sender is asked once more with From as the envelope's sender; one that
+    /// takes that is asked so from then on.
+    async fn send(&mut self, due: &Due) -> Outcome {
+        let site = &self.shared.config.site;
+        let envelope_id = site.keys.sign(Purpose::Envelope, due.claim);
+        let (to, bytes, envelope_id) =
+            (due.recipient.as_str(), due.bytes.as_slice(), Some(envelope_id.as_str()));
+        let null = Outgoing { from: None, to, notify: Notify::Never, envelope_id, bytes };
+        let with_from = Outgoing { from: Some(&site.from.address), notify: Notify::Failure, ..null };
+        let first = match &due.sender {
+            Some(sender) => Outgoing { from: Some(sender), ..with_from },
+            None if self.null_refused => with_from,
+            None => null,
+        };
+        let outcome = self.relay.send(&first).await;
+        let (None, Outcome::Refused { step: Step::MailFrom, reply }) = (first.from, &outcome) else {
+            return outcome;
+        };
+        let again = self.relay.send(&with_from).await;
+        // who refuses From as well does not mean the null sender
+        if again.step() > Step::MailFrom {
+            self.null_refused = true;
+            tracing::warn!(
+                reply,
+                "the relay refuses MAIL FROM:<>; trying with From. Set envelope_from = \"from\""
+            );
+            let (relay, reply) = (self.shared.config.smtp.host.clone(), reply.clone());
+            self.note(move |tx| tx.alert(clock::now(), "null_sender_refused", &relay, &reply)).await;
+        }
+        again
+    }
+
+    /// Waits until something may have become due.
+    async fn rest(&mut self, at_most: Duration) {
+        let Self { shared, version, .. } = self;
+        tokio::select! {
+            () = tokio::time::sleep(at_most) => {}
+            () = shared.outbox.notified() => {}
+            () = somebody_wrote(shared, version) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+}
+
+/// Why the outbox cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Writer(#[from] WriterGone),
 }
 
 /// RFC 5321's patience, but for no step more than `[smtp] timeout`.
@@ -94,72 +306,20 @@ fn timeouts(most: Option<SignedDuration>) -> Timeouts {
     }
 }
 
-/// Offers a row. A relay that refuses the null sender is asked once more with From as the envelope's sender.
-async fn offer(relay: &mut Relay, shared: &Shared, due: &Due) -> Outcome {
-    let notify = if due.sender.is_some() { Notify::Failure } else { Notify::Never };
-    let mail = Outgoing { from: due.sender.as_deref(), to: &due.recipient, notify, bytes: &due.bytes };
-    let outcome = relay.send(&mail).await;
-    match outcome {
-        Outcome::Refused { step: Step::MailFrom, reply } if due.sender.is_none() => {
-            tracing::warn!(
-                reply,
-                "the relay refuses MAIL FROM:<>; trying with From. Set envelope_from = \"from\""
-            );
-            let relay_name = shared.config.smtp.host.clone();
-            let alert = move |tx: &Tx<'_>| tx.alert(clock::now(), "null_sender_refused", &relay_name, &reply);
-            match shared.writer.call(|store| store.transaction(alert)).await {
-                Ok(Ok(())) | Err(WriterGone) => {} // without the writer the next commit says so
-                Ok(Err(error)) => tracing::error!(%error, "an alert could not be noted"),
-            }
-            let from = shared.config.site.from.address.clone();
-            relay.send(&Outgoing { from: Some(&from), notify: Notify::Failure, ..mail }).await
-        }
-        outcome => outcome,
-    }
-}
-
 fn judge(due: &Due, outcome: Outcome, retry: &[SignedDuration], now: Timestamp) -> Noted {
     let later = |reply: String| {
         let index = usize::try_from(due.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let wait = retry.get(index).or(retry.last()).copied().unwrap_or(SignedDuration::from_mins(1));
         Delivery::Later(now.saturating_add(wait).unwrap_or(now), reply)
     };
-    let (delivery, offered) = match outcome {
-        Outcome::Sent { .. } => (Delivery::Sent, true),
-        Outcome::Deferred { reply, step, .. } => (later(reply), step >= Step::Data),
-        Outcome::Refused { reply, step } => (Delivery::Refused(reply), step >= Step::Data),
+    let offered = outcome.step() >= Step::Data;
+    let delivery = match outcome {
+        Outcome::Sent { .. } => Delivery::Sent,
+        Outcome::Deferred { reply, step, .. } if step < Step::MailFrom => Delivery::Untried(reply),
+        Outcome::Deferred { reply, .. } => later(reply),
+        Outcome::Refused { reply, .. } => Delivery::Refused(reply),
     };
     Noted { id: due.id, delivery, offered }
-}
-
-/// Notes the last attempt and counts the next one, in one commit; on an error both are still to be done.
-async fn note_and_take(
-    shared: &Shared,
-    last: &mut Option<Noted>,
-    take: bool,
-) -> Result<Option<Due>, StoreError> {
-    let (config, policy) = (shared.config.clone(), shared.policy.clone());
-    let take = take && !shared.stop.is_cancelled();
-    let noted = last.clone();
-    let done = shared
-        .writer
-        .call(move |store| {
-            let now = clock::now();
-            store.transaction(|tx| {
-                if let Some(last) = &noted {
-                    tx.delivered(last.id, &last.delivery, last.offered, now)?;
-                }
-                if take { tx.next_due(&config.site, &policy, now) } else { Ok(None) }
-            })
-        })
-        .await;
-    let Ok(done) = done else {
-        shared.stop.cancel();
-        return Ok(None);
-    };
-    let taken = done?;
-    *last = None;
-    Ok(taken)
 }
 
 /// Waits until another connection than ours has committed since the last time; the first time it may be long ago.
@@ -177,16 +337,11 @@ async fn somebody_wrote(shared: &Shared, seen: &mut Option<i64>) {
     }
 }
 
-/// How long until a row is due; `None`: nothing waits.
-async fn next_attempt(shared: &Shared) -> Option<Duration> {
-    let next = shared.writer.call(|store| store.read(|tx| tx.next_attempt())).await.ok()?.ok()??;
-    Some(next.duration_since(clock::now()).max(SignedDuration::ZERO).unsigned_abs())
-}
-
 fn log(due: &Due, outcome: &Outcome) {
-    let (ticket, attempt, to, message_id) = (due.ticket, due.attempts, &due.recipient, &due.message_id);
+    let (ticket, attempt, to, message_id) = (due.claim.ticket, due.attempts, &due.recipient, &due.message_id);
     match outcome {
         Outcome::Sent { reply } => tracing::info!(ticket, attempt, to, message_id, reply, "acknowledged"),
+        Outcome::Deferred { step, .. } if *step < Step::MailFrom => {} // connecting anew says why
         Outcome::Deferred { reply, ambiguous, .. } => {
             tracing::warn!(ticket, attempt, to, message_id, reply, ambiguous, "acknowledgement deferred");
         }
@@ -196,43 +351,42 @@ fn log(due: &Due, outcome: &Outcome) {
     }
 }
 
-/// `[limits] per_hour`: a pace, so that nothing is lost by it.
-struct Pace {
-    per_hour: u32,
-    sent: VecDeque<Instant>,
-}
-
-impl Pace {
-    /// How long the next one must wait.
-    fn wait(&mut self, now: Instant) -> Duration {
-        while self.sent.front().is_some_and(|first| now.duration_since(*first) >= HOUR) {
-            self.sent.pop_front();
+fn log_rate(rate: Breaker) {
+    match rate {
+        Breaker::Rests | Breaker::Holds => {}
+        Breaker::Trips(Rate { last_hour, usual }) => tracing::warn!(
+            last_hour,
+            usual,
+            "far more acknowledgements than usual; those to addresses outside the directory are held"
+        ),
+        Breaker::Resumes(released) => {
+            tracing::warn!(released, "the rate of acknowledgements fell; those that were held go out");
         }
-        let full = self.sent.len() >= usize::try_from(self.per_hour).unwrap_or(usize::MAX);
-        self.sent
-            .front()
-            .filter(|_| full)
-            .map_or(Duration::ZERO, |first| HOUR.saturating_sub(now.duration_since(*first)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Claim;
+
+    fn nobodys() -> Due {
+        Due {
+            id: 1,
+            claim: Claim { ticket: 1, serial: 1 },
+            recipient: String::new(),
+            sender: None,
+            bytes: Vec::new(),
+            message_id: String::new(),
+            attempts: 0,
+        }
+    }
 
     #[test]
     fn a_deferred_row_waits_by_the_schedule_and_then_as_long_as_its_last() {
         let retry = [5, 60, 600].map(SignedDuration::from_secs);
         let wait = |attempts| {
-            let due = Due {
-                id: 1,
-                ticket: 1,
-                recipient: String::new(),
-                sender: None,
-                bytes: Vec::new(),
-                message_id: String::new(),
-                attempts,
-            };
+            let due = Due { attempts, ..nobodys() };
             let reply = "451 later".to_owned();
             let outcome = Outcome::Deferred { reply, step: Step::RcptTo, ambiguous: false };
             match judge(&due, outcome, &retry, Timestamp::UNIX_EPOCH) {
@@ -244,18 +398,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_relay_never_heard_of_is_no_attempt() {
+        let judged = |step| {
+            let (reply, due) = ("no".to_owned(), Due { attempts: 1, ..nobodys() });
+            let noted =
+                judge(&due, Outcome::Deferred { reply, step, ambiguous: false }, &[], Timestamp::UNIX_EPOCH);
+            (matches!(noted.delivery, Delivery::Untried(_)), noted.offered)
+        };
+        for step in [Step::Connect, Step::Hello, Step::Auth] {
+            assert_eq!(judged(step), (true, false), "{step:?}");
+        }
+        assert_eq!([Step::MailFrom, Step::RcptTo].map(judged), [(false, false); 2]);
+        assert_eq!([Step::Data, Step::End].map(judged), [(false, true); 2]);
+    }
+
+    #[test]
     fn no_step_waits_longer_than_the_configuration_says() {
         let asked = timeouts(Some(SignedDuration::from_secs(45)));
         assert_eq!(asked.connect, Timeouts::default().connect, "30 s are less");
         assert_eq!([asked.command, asked.data, asked.block, asked.end], [Duration::from_secs(45); 4]);
         assert_eq!(timeouts(None).end, Timeouts::default().end);
-    }
-
-    #[test]
-    fn the_pace_holds_back_only_what_is_over_it() {
-        let start = Instant::now();
-        let mut pace = Pace { per_hour: 2, sent: VecDeque::from([start, start + Duration::from_secs(60)]) };
-        assert_eq!(pace.wait(start + Duration::from_secs(120)), Duration::from_secs(3480));
-        assert_eq!(pace.wait(start + HOUR), Duration::ZERO);
     }
 }

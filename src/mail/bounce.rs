@@ -31,26 +31,27 @@ pub(super) fn read(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<Bounce> {
     let mut statuses = top().filter(|leaf| {
         matches!(leaf.media_type.as_str(), "message/delivery-status" | "message/global-delivery-status")
     });
-    let mut recipients = Vec::new();
+    let (mut recipients, mut envelope_id) = (Vec::new(), None);
     let mut is_report = evidence.report_type == Some("delivery-status");
     for leaf in &mut statuses {
         is_report = true;
-        by_status(leaf.text.as_deref().unwrap_or_default(), &mut recipients);
+        by_status(leaf.text.as_deref().unwrap_or_default(), &mut recipients, &mut envelope_id);
     }
     if !is_report && !prose::reads_like_a_report(evidence) {
         return None;
     }
     if recipients.is_empty() && evidence.text.contains("Final-Recipient:") {
-        by_status(evidence.text, &mut recipients); // the fields stand in the text, as Amazon WorkMail has them
+        by_status(evidence.text, &mut recipients, &mut envelope_id); // the fields stand in the text, as Amazon WorkMail has them
     }
     if recipients.is_empty() {
         recipients = prose::recipients(evidence);
     }
-    Some(Bounce { recipients, original_message_id: original_message_id(leaves, evidence) })
+    let original_message_id = original_message_id(leaves, evidence);
+    Some(Bounce { recipients, original_message_id, original_envelope_id: envelope_id })
 }
 
 /// RFC 3464 §2.3: groups of fields, one per recipient, after the group on the message.
-fn by_status(text: &str, recipients: &mut Vec<BouncedRecipient>) {
+fn by_status(text: &str, recipients: &mut Vec<BouncedRecipient>, envelope_id: &mut Option<String>) {
     let mut group = Group::default();
     let mut field = String::new();
     let mut lines = text.lines().map(str::trim_end).chain([""]).peekable();
@@ -67,7 +68,10 @@ fn by_status(text: &str, recipients: &mut Vec<BouncedRecipient>) {
         if field.is_empty() {
             group.close(recipients);
         } else if let Some((name, value)) = field.split_once(':') {
-            group.field(&name.trim().to_ascii_lowercase(), value.trim(), recipients);
+            match (name.trim().to_ascii_lowercase().as_str(), value.trim()) {
+                ("original-envelope-id", id) => *envelope_id = Some(id.to_owned()),
+                (name, value) => group.field(name, value, recipients),
+            }
         }
         field.clear();
     }

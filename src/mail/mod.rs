@@ -257,6 +257,8 @@ pub struct Bounce {
     pub recipients: Vec<BouncedRecipient>,
     /// The Message-ID of the mail that came back, without angle brackets.
     pub original_message_id: Option<String>,
+    /// The ENVID that the mail was sent with (RFC 3464 §2.2.1).
+    pub original_envelope_id: Option<String>,
 }
 
 /// One recipient of a delivery report.

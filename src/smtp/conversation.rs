@@ -220,12 +220,18 @@ impl Conversation {
             return Err(Cause::NoSmtpUtf8);
         }
         let is_8bit = !mail.bytes.is_ascii() && offers("8BITMIME");
-        let ret = MailParameter::Other { keyword: "RET".to_owned(), value: Some("HDRS".to_owned()) };
+        let other = |keyword: &str, value: &str| MailParameter::Other {
+            keyword: keyword.to_owned(),
+            value: Some(value.to_owned()), // lettre writes it as xtext
+        };
+        let ret = other("RET", "HDRS");
+        let envelope_id = mail.envelope_id.map(|id| other("ENVID", id));
         let parameters = [
             offers("SIZE").then_some(MailParameter::Size(mail.bytes.len())), // RFC 1870
             is_8bit.then_some(MailParameter::Body(MailBodyParameter::EightBitMime)), // RFC 6152
             (!is_ascii).then_some(MailParameter::SmtpUtfEight),              // RFC 6531
             offers("DSN").then_some(ret),                                    // RFC 3461 §4.3
+            envelope_id.filter(|_| offers("DSN")),                           // RFC 3461 §4.4
         ];
         let command = Mail::new(from, parameters.into_iter().flatten().collect());
         positive(self.command(command).await?).map(drop)

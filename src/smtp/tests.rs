@@ -20,8 +20,13 @@ const QUICK: Timeouts = Timeouts {
 const HELLO: &str =
     "S 220 relay.example ESMTP\nC EHLO acuse.example\nR 250-relay.example\\r\\n250 HELP\\r\\n\n";
 const ENVELOPE: &str = "C MAIL FROM:<>\nS 250 ok\nC RCPT TO:<ana@cliente.example>\nS 250 ok\n";
-const MAIL: Outgoing<'_> =
-    Outgoing { from: None, to: "ana@cliente.example", notify: Notify::Never, bytes: b"a: b\r\n\r\ntext\r\n" };
+const MAIL: Outgoing<'_> = Outgoing {
+    from: None,
+    to: "ana@cliente.example",
+    notify: Notify::Never,
+    envelope_id: None,
+    bytes: b"a: b\r\n\r\ntext\r\n",
+};
 
 fn relay(mut server: Server, login: Option<Login>) -> Relay {
     server.login = login;
@@ -78,15 +83,16 @@ async fn parameters_are_said_only_where_the_relay_offers_them() {
         from: Some("s+1@x.example"),
         to: "ñandú@cliente.example",
         notify: Notify::Failure,
+        envelope_id: Some("b.c=1.mac"),
         bytes: "ñ".as_bytes(),
     };
-    let script = "C MAIL FROM:<s+1@x.example> SIZE=2 BODY=8BITMIME SMTPUTF8 RET=HDRS
+    let script = "C MAIL FROM:<s+1@x.example> SIZE=2 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=b.c+3D1.mac
 S 250 ok
 C RCPT TO:<ñandú@cliente.example> NOTIFY=FAILURE
 S 450 later";
     let (outcome, heard) = sent(&format!("{hello}{script}"), &mail).await;
     assert!(matches!(outcome, Outcome::Deferred { step: Step::RcptTo, ambiguous: false, .. }), "{outcome:?}");
-    assert!(heard[1].ends_with("RET=HDRS"));
+    assert!(heard[1].ends_with("RET=HDRS ENVID=b.c+3D1.mac"), "xtext (RFC 3461 §4): {}", heard[1]);
 
     let (outcome, heard) = sent(HELLO, &mail).await;
     assert!(matches!(outcome, Outcome::Refused { step: Step::MailFrom, .. }), "{outcome:?}");

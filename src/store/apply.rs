@@ -1,6 +1,6 @@
 //! Writes a decision: message, ticket, promise, event and acknowledgement, all or none (I1–I5).
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::params;
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::plan::Promise;
 use crate::policy::Policy;
 use crate::site::Site;
 use crate::ticket::TicketNumber;
-use crate::triage::{Action, Arrival, Decision, Effect, Facts, PlanBecause, Reason};
+use crate::triage::{Action, Arrival, Decision, Effect, Facts, PlanBecause};
 
 /// Random bytes, fresh for each mail: they make a Message-ID of ours unique even after a restore.
 #[derive(Debug, Clone, Copy)]
@@ -19,9 +19,6 @@ pub struct Fresh(pub u64);
 /// The row of a stored message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageId(i64);
-
-/// How long a bounced address stays without acks.
-const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// A mail on its way into the store.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +87,7 @@ impl Tx<'_> {
             .as_ref()
             .map(|promise| self.make_promise(number, promise, setting))
             .transpose()?;
-        self.mind_reachability(number, mail, decision, setting.now)?;
+        self.mind_reachability(message, mail, decision, setting)?;
         if decision.ack.send {
             self.put_ack(number, message, promise, mail, decision, setting)?;
         } else if decision.action == Action::Open {
@@ -269,38 +266,5 @@ impl Tx<'_> {
                 ],
                 |row| row.get(0),
             )?)
-    }
-
-    /// A failed delivery of 5.1.x marks the address undeliverable; a mail from the address lifts that.
-    fn mind_reachability(
-        &self,
-        ticket: i64,
-        mail: Incoming<'_>,
-        decision: &Decision,
-        now: Timestamp,
-    ) -> Result<()> {
-        if decision.reason != Reason::Bounce {
-            if let Some(address) = &mail.message.from {
-                self.connection
-                    .prepare_cached("DELETE FROM suppression WHERE address = ?1")?
-                    .execute([&address.address])?;
-            }
-            return Ok(());
-        }
-        let recipients = mail.message.bounce.iter().flat_map(|bounce| &bounce.recipients);
-        for bounced in recipients {
-            let bad_address = bounced.status.as_deref().is_some_and(|status| status.starts_with("5.1."));
-            let until = now.saturating_add(SUPPRESSED_FOR).unwrap_or(now);
-            if bad_address {
-                self.connection
-                    .prepare_cached(
-                        "INSERT INTO suppression (address, until, because)
-                         SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM outbox WHERE ticket = ?4 AND recipient = ?1)
-                         ON CONFLICT DO UPDATE SET until = ?2, because = ?3",
-                    )?
-                    .execute(params![bounced.recipient, ms(until), bounced.status, ticket])?;
-            }
-        }
-        Ok(())
     }
 }

@@ -151,7 +151,7 @@ impl Tx<'_> {
                 at: row.sent,
                 date: None,
                 message_id: Some(row.message_id),
-                outcome: row.state,
+                outcome: row.state.as_str().to_owned(),
                 reason: row.kind,
             });
         }
@@ -188,9 +188,18 @@ impl Tx<'_> {
     }
 
     fn events_of(&self, number: TicketNumber) -> Result<Vec<EventRow>> {
-        let mut rows =
-            self.connection.prepare("SELECT at, kind, detail FROM event WHERE ticket = ?1 ORDER BY id")?;
-        let rows = rows.query_map([number.0], |row| {
+        self.events_where("ticket = ?1", params![number.0])
+    }
+
+    /// What happened to an acknowledgement of a ticket, oldest first.
+    pub(super) fn events_of_ack(&self, ticket: i64, outbox: i64) -> Result<Vec<EventRow>> {
+        self.events_where("ticket = ?1 AND detail ->> 'outbox' = ?2", params![ticket, outbox])
+    }
+
+    fn events_where(&self, which: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<EventRow>> {
+        let sql = format!("SELECT at, kind, detail FROM event WHERE {which} ORDER BY id");
+        let mut rows = self.connection.prepare(&sql)?;
+        let rows = rows.query_map(values, |row| {
             let detail: String = row.get(2)?;
             Ok(EventRow {
                 at: at(row.get(0)?),
@@ -201,13 +210,23 @@ impl Tx<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// The promise that runs, else the last one.
     fn promise_of(&self, number: TicketNumber) -> Result<Option<PromiseRow>> {
-        let mut rows = self.connection.prepare(
+        self.promise_where("ticket = ?1 ORDER BY ended IS NULL DESC, id DESC LIMIT 1", number.0)
+    }
+
+    /// A promise by its row.
+    pub(super) fn promise(&self, id: i64) -> Result<Option<PromiseRow>> {
+        self.promise_where("id = ?1", id)
+    }
+
+    fn promise_where(&self, which: &str, number: i64) -> Result<Option<PromiseRow>> {
+        let mut rows = self.connection.prepare(&format!(
             "SELECT plan, impact, window, received, clock_starts, due_by, ended_by,
                     (SELECT min(sent) FROM outbox WHERE promise = promise.id)
-             FROM promise WHERE ticket = ?1 ORDER BY ended IS NULL DESC, id DESC LIMIT 1",
-        )?;
-        let mut rows = rows.query([number.0])?;
+             FROM promise WHERE {which}"
+        ))?;
+        let mut rows = rows.query([number])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let window = serde_json::from_str(&row.get::<_, String>(2)?).map_err(|error| {
             super::StoreError::Unreadable { what: "promise.window", why: error.to_string() }

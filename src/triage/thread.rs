@@ -13,7 +13,7 @@ use crate::token::{Claim, Purpose};
 pub struct Hints {
     /// The claims of our valid tokens, most telling first.
     pub tokens: Vec<Claim>,
-    /// The claim of a valid envelope token: whose ack came back.
+    /// The claim of a valid envelope token, in the recipient or in a report's Original-Envelope-Id: which ack came back.
     pub envelope: Option<Claim>,
     /// The ids of In-Reply-To and References, newest first.
     pub references: Vec<String>,
@@ -26,8 +26,8 @@ pub struct Hints {
 /// Reads the hints of a mail.
 pub fn hints(message: &Message, arrival: &Arrival, site: &Site) -> Hints {
     let mut hints = Hints::default();
-    let ids = || message.in_reply_to.iter().chain(message.references.iter().rev());
-    for id in ids().chain(message.bounce.iter().filter_map(|bounce| bounce.original_message_id.as_ref())) {
+    let came_back = message.bounce.iter().filter_map(|bounce| bounce.original_message_id.as_ref());
+    for id in came_back.chain(&message.in_reply_to).chain(message.references.iter().rev()) {
         if let Some(claim) = our_message_id(id, site) {
             hints.tokens.push(claim);
         }
@@ -48,6 +48,10 @@ pub fn hints(message: &Message, arrival: &Arrival, site: &Site) -> Hints {
         {
             hints.envelope = Some(claim);
         }
+    }
+    if hints.envelope.is_none() {
+        let sent_as = message.bounce.as_ref().and_then(|bounce| bounce.original_envelope_id.as_deref());
+        hints.envelope = sent_as.and_then(|envid| site.keys.verify(Purpose::Envelope, envid));
     }
     hints.number = number_in(&message.subject, &site.prefix);
     hints

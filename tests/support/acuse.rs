@@ -238,8 +238,11 @@ impl Site {
     pub fn wait_until_sent(&self) {
         let store = store::open(&self.state_dir()).expect("the database");
         eventually("an outbox with nothing due", || {
-            let rows = store.read(|tx| tx.outbox()).expect("the outbox");
-            (!rows.iter().any(|row| matches!(row.state.as_str(), "due" | "sending"))).then_some(())
+            let rows = store.read(|tx| tx.outbox(None)).expect("the outbox");
+            (!rows
+                .iter()
+                .any(|row| matches!(row.state, store::OutboxState::Due | store::OutboxState::Sending)))
+            .then_some(())
         });
     }
 

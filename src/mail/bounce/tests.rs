@@ -28,13 +28,14 @@ fn only(message: &Message) -> BouncedRecipient {
 #[test]
 fn an_rfc_3464_report_is_read_whole() {
     let message = report(
-        "Reporting-MTA: dns; mx.example\n\nOriginal-Recipient: rfc822;alias@b.co\nFinal-Recipient: rfc822; Ana@B.co\n\
+        "Original-Envelope-Id: b.c.1.mac\nReporting-MTA: dns; mx.example\n\nOriginal-Recipient: rfc822;alias@b.co\nFinal-Recipient: rfc822; Ana@B.co\n\
          Action: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1\n  no such user\n\n\
          Final-Recipient: rfc822; luis@b.co\nAction: Failed\nStatus: 4.2.2 (full)\n",
     );
     assert_eq!(message.automation.kind, AutomationKind::Bounce);
     let bounce = message.bounce.unwrap();
     assert_eq!(bounce.original_message_id.as_deref(), Some("ack.7@mihost.example"));
+    assert_eq!(bounce.original_envelope_id.as_deref(), Some("b.c.1.mac"));
     let want = |recipient: &str, status: &str, permanent| BouncedRecipient {
         recipient: recipient.to_owned(),
         status: Some(status.to_owned()),

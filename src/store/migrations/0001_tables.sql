@@ -170,21 +170,23 @@ CREATE TABLE outbox (
     next_attempt INTEGER NOT NULL,
     expires      INTEGER NOT NULL,
     sent         INTEGER,
+    tried        INTEGER,                        -- when the relay last heard of it; absent: never
     last_error   TEXT,
     known        INTEGER NOT NULL CHECK (known IN (0, 1)), -- to an address of the customer directory
-    held_by      TEXT CHECK (held_by IN ('breaker', 'restored', 'unwritable')), -- absent: not held
+    held_by      TEXT CHECK (held_by IN ('breaker', 'undeliverable', 'restored', 'unwritable')), -- stays when it is released; absent: never held
     reported     INTEGER,                        -- when the last delivery report on it came
     report       TEXT,                           -- what that said
     UNIQUE (message, kind),                      -- one acknowledgement per cause (I5)
     UNIQUE (ticket, serial)
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (next_attempt) WHERE state = 'due';
-CREATE INDEX outbox_expires ON outbox (expires) WHERE state = 'due';
+CREATE INDEX outbox_expires ON outbox (expires) WHERE state IN ('due', 'held');
 CREATE INDEX outbox_sending ON outbox (id) WHERE state = 'sending';
 CREATE INDEX outbox_recipient ON outbox (recipient, created);
 CREATE INDEX outbox_domain ON outbox (domain, created);
 CREATE INDEX outbox_held ON outbox (id) WHERE state = 'held';
-CREATE INDEX outbox_created ON outbox (created);
+CREATE INDEX outbox_created ON outbox (created, held_by);
+CREATE INDEX outbox_tried ON outbox (tried) WHERE tried IS NOT NULL;
 CREATE INDEX outbox_promise ON outbox (promise) WHERE promise IS NOT NULL;
 
 CREATE TABLE quarantine (

@@ -1,0 +1,279 @@
+//! The worker's side of the outbox: what may be offered now, counted before it is, and what came of it (I5).
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{OptionalExtension, params};
+use serde_json::json;
+
+use super::HeldBy;
+use crate::policy::Policy;
+use crate::site::Site;
+use crate::store::{Result, Tx, at, ms};
+use crate::token::Claim;
+
+/// A row whose attempt is counted: it may be offered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Its row.
+    pub id: i64,
+    /// The ticket's number, and what our tokens in it are signed with.
+    pub claim: Claim,
+    /// The one recipient.
+    pub recipient: String,
+    /// The envelope's sender; `None`: `<>`.
+    pub sender: Option<String>,
+    /// What is sent.
+    pub bytes: Vec<u8>,
+    /// Our Message-ID.
+    pub message_id: String,
+    /// Attempts, this one included.
+    pub attempts: u32,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// Accepted.
+    Sent,
+    /// The relay never heard of it, for this reason: it stays as it was.
+    Untried(String),
+    /// Again at this time, for this reason.
+    Later(Timestamp, String),
+    /// Never, for this reason.
+    Refused(String),
+}
+
+/// A row that is due, before its attempt.
+#[derive(Debug)]
+struct Waiting {
+    id: i64,
+    /// It need not be sent any more: how its promise ended.
+    moot: Option<String>,
+    /// Its promise passed, and it may still say so.
+    is_late: bool,
+    /// To be held back, by whom.
+    hold: Option<HeldBy>,
+}
+
+/// How the promise ended of a row that nobody needs any more, at the time `?1`. What was never offered is moot when its
+/// promise is over: a person answered, the ticket was closed, or a later promise has a mail of its own, or its hour has
+/// passed as well.
+pub(super) const MOOT: &str = "CASE WHEN offered = 0 AND (ended_by != 'superseded' OR due_by < ?1 OR EXISTS (
+        SELECT 1 FROM outbox AS later WHERE later.ticket = outbox.ticket
+        AND later.promise > outbox.promise AND later.state NOT IN ('refused', 'expired')
+    )) THEN ended_by END";
+
+impl Tx<'_> {
+    /// Expires what is too old, held or not, and brings back what a clock set back put too far ahead: no row waits longer
+    /// than `longest`. `may_expire`: the clock can be trusted so far.
+    pub fn tend(&self, longest: SignedDuration, may_expire: bool, now: Timestamp) -> Result<()> {
+        if may_expire {
+            self.expire(now)?;
+        }
+        self.connection
+            .prepare_cached("UPDATE outbox SET next_attempt = ?1 WHERE state = 'due' AND next_attempt > ?2")?
+            .execute([ms(now), ms(now.saturating_add(longest).unwrap_or(Timestamp::MAX))])?;
+        Ok(())
+    }
+
+    /// The next row that may be offered, once it is put right: drops what is of no use any more, holds back what must be,
+    /// puts the late text where the promise passed. `None`: nothing may go out. `breaker`: it has tripped.
+    pub fn first_ready(
+        &self,
+        site: &Site,
+        policy: &Policy,
+        breaker: bool,
+        now: Timestamp,
+    ) -> Result<Option<i64>> {
+        while let Some(row) = self.first_due(breaker, now)? {
+            if let Some(ended_by) = row.moot {
+                self.drop_moot(row.id, &ended_by, now)?;
+            } else if let Some(holder) = row.hold {
+                self.hold(row.id, holder, None, now)?;
+            } else if row.is_late
+                && let Err(error) = self.savepoint(|tx| tx.make_late(row.id, site, policy, now))
+            {
+                if error.is_temporary() {
+                    return Err(error);
+                }
+                // No promise goes out that has passed, and no row holds up the others.
+                self.hold(row.id, HeldBy::Unwritable, Some(&error.to_string()), now)?;
+            } else {
+                return Ok(Some(row.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The row that waits longest. What was held once and released is not held again.
+    fn first_due(&self, breaker: bool, now: Timestamp) -> Result<Option<Waiting>> {
+        let mut query = self.connection.prepare_cached(&format!(
+            "SELECT outbox.id, {MOOT},
+                    offered = 0 AND kind != 'late' AND coalesce(due_by < ?1, 0),
+                    held_by IS NULL AND EXISTS (SELECT 1 FROM suppression WHERE address = recipient AND until > ?1),
+                    held_by IS NULL AND known = 0
+             FROM outbox LEFT JOIN promise ON promise.id = outbox.promise
+             WHERE outbox.state = 'due' AND next_attempt <= ?1 ORDER BY next_attempt, outbox.id LIMIT 1"
+        ))?;
+        let found = query.query_row([ms(now)], |row| {
+            let (undeliverable, stranger): (bool, bool) = (row.get(3)?, row.get(4)?);
+            let breaker = (breaker && stranger).then_some(HeldBy::Breaker);
+            let hold = if undeliverable { Some(HeldBy::Undeliverable) } else { breaker };
+            Ok(Waiting { id: row.get(0)?, moot: row.get(1)?, is_late: row.get(2)?, hold })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Nobody heard of the promise, and nobody needs to any more.
+    fn drop_moot(&self, id: i64, ended_by: &str, now: Timestamp) -> Result<()> {
+        let ticket: i64 = self.connection.query_row(
+            "UPDATE outbox SET state = 'expired' WHERE id = ?1 RETURNING ticket",
+            [id],
+            |row| row.get(0),
+        )?;
+        self.event(now, Some(ticket), None, "expired", &json!({ "outbox": id, "because": ended_by }))
+    }
+
+    /// Counts an attempt before it is made.
+    pub fn take(&self, id: i64) -> Result<Due> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?1
+                 RETURNING id, ticket, serial, recipient, sender, bytes, message_id, attempts",
+            )?
+            .query_row([id], |row| {
+                Ok(Due {
+                    id: row.get(0)?,
+                    claim: Claim { ticket: row.get(1)?, serial: row.get(2)? },
+                    recipient: row.get(3)?,
+                    sender: row.get(4)?,
+                    bytes: row.get(5)?,
+                    message_id: row.get(6)?,
+                    attempts: row.get(7)?,
+                })
+            })?)
+    }
+
+    /// Holds a row back. The breaker's own alert stands for all that it holds.
+    fn hold(&self, id: i64, holder: HeldBy, error: Option<&str>, now: Timestamp) -> Result<()> {
+        let (ticket, recipient): (i64, String) = self
+            .connection
+            .prepare_cached(
+                "UPDATE outbox SET state = 'held', held_by = ?2, last_error = coalesce(?3, last_error)
+                 WHERE id = ?1 RETURNING ticket, recipient",
+            )?
+            .query_row(params![id, holder.as_str(), error], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let detail = json!({ "outbox": id, "because": holder, "error": error });
+        self.event(now, Some(ticket), None, "held", &detail)?;
+        if holder == HeldBy::Breaker {
+            return Ok(());
+        }
+        self.alert(now, "ack_held", &recipient, error.unwrap_or(holder.meaning()))
+    }
+
+    /// Notes what an attempt came to; nothing when the row is gone, or was noted before. `offered`: the message itself was
+    /// begun, so its bytes are frozen.
+    pub fn delivered(&self, id: i64, delivery: &Delivery, offered: bool, now: Timestamp) -> Result<()> {
+        let (state, next, error) = match delivery {
+            Delivery::Sent => ("sent", None, None),
+            Delivery::Untried(error) => ("due", None, Some(error)),
+            Delivery::Later(next, error) => ("due", Some(*next), Some(error)),
+            Delivery::Refused(error) => ("refused", None, Some(error)),
+        };
+        let untried = matches!(delivery, Delivery::Untried(_));
+        let noted: Option<(i64, u32, String)> = self
+            .connection
+            .prepare_cached(
+                "UPDATE outbox SET state = ?2, next_attempt = coalesce(?3, next_attempt), last_error = ?4,
+                        sent = CASE WHEN ?2 = 'sent' THEN ?5 END,
+                        offered = offered OR ?6,
+                        tried = CASE WHEN ?7 THEN tried ELSE ?5 END,
+                        attempts = attempts - ?7
+                 WHERE id = ?1 AND state = 'sending' RETURNING ticket, attempts, recipient",
+            )?
+            .query_row(params![id, state, next.map(ms), error, ms(now), offered, untried], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        let Some((ticket, attempts, recipient)) = noted else { return Ok(()) };
+        let kind = match delivery {
+            Delivery::Sent => "acknowledged",
+            Delivery::Refused(_) => "refused",
+            Delivery::Later(..) | Delivery::Untried(_) => return Ok(()),
+        };
+        let detail = json!({ "outbox": id, "attempts": attempts, "error": error });
+        self.event(now, Some(ticket), None, kind, &detail)?;
+        error.map_or(Ok(()), |error| self.alert(now, "ack_refused", &recipient, error))
+    }
+
+    /// When the next row is due; `None`: none waits.
+    pub fn next_attempt(&self) -> Result<Option<Timestamp>> {
+        let sql = "SELECT min(next_attempt) FROM outbox WHERE state = 'due'";
+        let next: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(next.map(at))
+    }
+
+    /// When the relay heard of each row since then, oldest first: a row counts once.
+    pub fn tried_since(&self, since: Timestamp) -> Result<Vec<Timestamp>> {
+        let mut rows = self.connection.prepare("SELECT tried FROM outbox WHERE tried > ?1 ORDER BY tried")?;
+        let rows = rows.query_map([ms(since)], |row| row.get(0).map(at))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Why nothing goes out: an alert, and a word on the row that waits longest.
+    pub fn relay_fails(&self, relay: &str, error: &str, now: Timestamp) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "UPDATE outbox SET last_error = ?1 WHERE id = (
+                    SELECT id FROM outbox WHERE state = 'due' ORDER BY next_attempt, id LIMIT 1
+                 )",
+            )?
+            .execute([error])?;
+        self.alert(now, RELAY_FAILS, relay, error)
+    }
+
+    /// The relay serves again.
+    pub fn relay_works(&self, relay: &str, now: Timestamp) -> Result<()> {
+        self.alert_ends(now, RELAY_FAILS, relay)
+    }
+
+    /// After a start: what was being offered when the last run ended is due again, its bytes frozen: nobody knows how
+    /// far it came.
+    pub fn reoffer(&self, now: Timestamp) -> Result<usize> {
+        let sql = "UPDATE outbox SET state = 'due', offered = 1, tried = ?1 WHERE state = 'sending'";
+        Ok(self.connection.execute(sql, [ms(now)])?)
+    }
+
+    /// Who is still waiting has heard nothing, and will not any more: an alert, unless nobody needs it.
+    fn expire(&self, now: Timestamp) -> Result<()> {
+        let mut old = self.connection.prepare_cached(&format!(
+            "SELECT outbox.id, outbox.ticket, recipient, held_by, {MOOT}
+             FROM outbox LEFT JOIN promise ON promise.id = outbox.promise
+             WHERE outbox.state IN ('due', 'held') AND expires <= ?1"
+        ))?;
+        type Old = (i64, i64, String, Option<String>, Option<String>);
+        let old = old
+            .query_map([ms(now)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })?
+            .collect::<rusqlite::Result<Vec<Old>>>()?;
+        for (id, ticket, recipient, held_by, moot) in old {
+            if let Some(ended_by) = moot {
+                self.drop_moot(id, &ended_by, now)?;
+                continue;
+            }
+            self.connection
+                .prepare_cached("UPDATE outbox SET state = 'expired' WHERE id = ?1")?
+                .execute([id])?;
+            self.event(now, Some(ticket), None, "expired", &json!({ "outbox": id, "held_by": held_by }))?;
+            // a flood must not become one of alerts
+            let by_breaker = held_by.as_deref() == Some(HeldBy::Breaker.as_str());
+            let subject = if by_breaker { HeldBy::Breaker.as_str() } else { recipient.as_str() };
+            self.alert(now, "ack_expired", subject, "an acknowledgement could not be sent in time")?;
+        }
+        Ok(())
+    }
+}
+
+/// The kind of the alert that the relay does not serve.
+const RELAY_FAILS: &str = "relay_fails";
