@@ -12,10 +12,11 @@ use crate::policy::Policy;
 use crate::rules::Verdict;
 use crate::site::Site;
 use crate::store::{
-    ArrivalId, FolderId, Fresh, Incoming, Intake, MessageId, Packed, Setting, Store, StoreError, Tx,
+    ArrivalId, Ending, Entry, FolderId, Fresh, Incoming, Intake, MessageId, Packed, SetAside, Setting, Store,
+    StoreError, Tx,
 };
-use crate::ticket::TicketNumber;
-use crate::triage::{Arrival, Decision, Reason, classify, triage};
+use crate::ticket::{Outcome, TicketNumber};
+use crate::triage::{Arrival, Decision, Flag, Reason, classify, triage};
 
 /// How a mail is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,10 @@ pub struct Fetched {
 pub struct Stored {
     /// Its claim.
     pub id: ArrivalId,
-    /// What was decided; `None`: storing it failed, and it is in the quarantine.
+    /// What was decided; `None`: reading or storing it failed, and it is in the quarantine.
     pub decision: Option<Decision>,
+    /// Why that became of it.
+    pub reason: Reason,
     /// The ticket it went to.
     pub ticket: Option<TicketNumber>,
     /// Its Message-ID, for the log.
@@ -73,32 +76,67 @@ pub fn read(raw: &[u8], reading: Reading) -> Message {
 pub struct Read {
     /// The exact bytes, packed.
     pub raw: Packed,
-    /// What was read in them.
+    /// What was read in them; `None`: not even the headers can be read.
+    pub content: Option<Content>,
+}
+
+/// What a mail says, and what the rules say of it.
+#[derive(Debug)]
+pub struct Content {
+    /// What was read.
     pub message: Message,
-    /// What the rules say of it.
+    /// What the rules say.
     pub verdict: Verdict,
 }
 
 impl Read {
-    /// Reads, classifies and packs a mail: all that is costly, before anybody waits for the database.
+    /// Reads, classifies and packs a mail: all that is costly, before anybody waits for the database. An error: it
+    /// cannot be packed.
     pub fn new(raw: &[u8], reading: Reading, policy: &Policy) -> io::Result<Self> {
-        Self::with(raw, reading, |message| classify(message, policy))
+        let headers = || mail::from_headers(raw, Defect::Unreadable);
+        Self::with(raw, || read(raw, reading), headers, |message| classify(message, policy))
     }
 
-    /// A panic, wherever it comes from, costs the mail its parts and its verdict, and nobody else anything.
-    fn with(raw: &[u8], reading: Reading, classify: impl FnOnce(&Message) -> Verdict) -> io::Result<Self> {
+    /// A panic, wherever it comes from, costs the mail its parts and its verdict, or itself its reading, and nobody
+    /// else anything.
+    fn with(
+        raw: &[u8],
+        whole: impl FnOnce() -> Message,
+        headers: impl FnOnce() -> Message,
+        classify: impl FnOnce(&Message) -> Verdict,
+    ) -> io::Result<Self> {
         let whole = || {
-            let message = read(raw, reading);
-            let verdict = classify(&message);
-            Ok(Self { raw: Packed::new(raw)?, message, verdict })
+            let message = whole();
+            Content { verdict: classify(&message), message }
         };
-        let headers = || {
-            let message = mail::from_headers(raw, Defect::Unreadable);
-            Ok(Self { raw: Packed::new(raw)?, message, verdict: Verdict::default() })
-        };
-        catch_unwind(AssertUnwindSafe(whole))
-            .or_else(|_| catch_unwind(AssertUnwindSafe(headers)))
-            .unwrap_or_else(|_| Err(io::Error::other("not even a mail's headers can be read")))
+        let headers = || Content { message: headers(), verdict: Verdict::default() };
+        let content =
+            catch_unwind(AssertUnwindSafe(whole)).or_else(|_| catch_unwind(AssertUnwindSafe(headers))).ok();
+        Ok(Self { raw: Packed::new(raw)?, content })
+    }
+}
+
+/// What the transaction of one mail comes to.
+#[derive(Debug, Clone)]
+pub struct Concluded {
+    /// What was decided; `None`: the mail cannot be read, and is in the quarantine.
+    pub decision: Option<Decision>,
+    /// Why that became of it.
+    pub reason: Reason,
+    /// The ticket it went to.
+    pub ticket: Option<TicketNumber>,
+    /// Its row, which is still to be indexed.
+    to_index: Option<MessageId>,
+}
+
+impl Concluded {
+    fn set_aside(reason: Reason) -> Self {
+        Self { decision: None, reason, ticket: None, to_index: None }
+    }
+
+    /// The mail's one outcome.
+    pub fn outcome(&self) -> Outcome {
+        self.decision.as_ref().map_or(Outcome::Quarantined, |decision| decision.action.outcome())
     }
 }
 
@@ -108,15 +146,39 @@ pub fn one(
     id: ArrivalId,
     mail: &Read,
     arrival: &Arrival,
+    entry: Entry,
     setting: Setting<'_>,
-) -> Result<(Decision, Option<TicketNumber>, Option<MessageId>), StoreError> {
+) -> Result<Concluded, StoreError> {
     let Setting { site, policy, now, .. } = setting;
-    let Read { raw, message, verdict } = mail;
-    let facts = tx.facts(message, arrival, site, &policy.plans, now)?;
+    let Some(Content { message, verdict }) = &mail.content else {
+        let why = "not even its headers can be read";
+        tx.quarantine_unread(id, &arrival.mailbox, Reason::Unreadable, Some(&mail.raw), why, now)?;
+        return Ok(Concluded::set_aside(Reason::Unreadable));
+    };
+    let facts = tx.facts(message, arrival, entry, site, &policy.plans, now)?;
     let decision = triage(message, verdict, arrival, &facts, site, policy, now);
-    let (ticket, row) =
-        tx.apply(id, Incoming { raw, message, arrival, facts: &facts }, &decision, setting)?;
-    Ok((decision, ticket, row))
+    let incoming = Incoming { raw: &mail.raw, message, arrival, facts: &facts, entry };
+    let (ticket, to_index) = tx.apply(id, incoming, &decision, setting)?;
+    Ok(Concluded { reason: decision.reason, decision: Some(decision), ticket, to_index })
+}
+
+/// Makes the words of stored mails findable. The index is derived: when it is damaged, that is an alert, and their
+/// tickets stand all the same.
+fn index<'a>(
+    tx: &Tx<'_>,
+    rows: impl IntoIterator<Item = (MessageId, &'a Message)>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let indexed = tx.savepoint(|tx| {
+        rows.into_iter().try_for_each(|(row, message)| tx.index(row, message))?;
+        tx.savepoint(|_| Ok(())) // FTS5 writes now: at the end of this savepoint a failure could not be rolled back
+    });
+    match indexed {
+        Err(error) if !error.is_temporary() => {
+            tx.alert(now, "search_index", "message_text", &error.to_string())
+        }
+        indexed => indexed,
+    }
 }
 
 /// What a batch from a folder changes beside its mails.
@@ -145,31 +207,31 @@ pub fn batch(
         let mut to_index = Vec::with_capacity(mails.len());
         for (mail, read) in mails {
             let setting = Setting { site, policy, fresh: fresh(), now };
-            let stored = tx.savepoint(|tx| one(tx, mail.id, read, &mail.arrival, setting));
-            let (decision, ticket) = match stored {
-                Ok((decision, ticket, row)) => {
-                    to_index.extend(row.map(|row| (row, &read.message)));
-                    (Some(decision), ticket)
-                }
+            let stored = tx.savepoint(|tx| one(tx, mail.id, read, &mail.arrival, Entry::Arrived, setting));
+            let Concluded { decision, reason, ticket, to_index: row } = match stored {
+                Ok(concluded) => concluded,
                 Err(error) if error.is_temporary() => return Err(error),
                 Err(error) => {
-                    let mailbox = &mail.arrival.mailbox;
+                    let (mailbox, reason) = (&mail.arrival.mailbox, Reason::StoreFailed);
                     let why = error.to_string();
-                    tx.quarantine_unread(mail.id, mailbox, Reason::StoreFailed, Some(&read.raw), &why, now)?;
-                    (None, None)
+                    tx.quarantine_unread(mail.id, mailbox, reason, Some(&read.raw), &why, now)?;
+                    Concluded::set_aside(reason)
                 }
             };
+            let message = read.content.as_ref().map(|content| &content.message);
+            to_index.extend(row.zip(message));
             done.push(Stored {
                 id: mail.id,
                 decision,
+                reason,
                 ticket,
-                message_id: read.message.message_id.clone(),
-                from: read.message.from.as_ref().map(|from| from.address.clone()),
+                message_id: message.and_then(|message| message.message_id.clone()),
+                from: message.and_then(|message| message.from.as_ref()).map(|from| from.address.clone()),
                 // of an oversize mail the server has the only whole copy (I2)
                 stays: cursor.is_some_and(|cursor| cursor.keep) || mail.reading == Reading::Head,
             });
         }
-        to_index.into_iter().try_for_each(|(row, message)| tx.index(row, message))?;
+        index(tx, to_index, now)?;
         if let Some(cursor) = cursor {
             tx.advance(cursor.folder, cursor.last_uid)?;
         }
@@ -187,14 +249,61 @@ pub fn unlisted(
     site: &Site,
     policy: &Policy,
     now: Timestamp,
-) -> Result<(Decision, Option<TicketNumber>), StoreError> {
+) -> Result<Concluded, StoreError> {
     store.transaction(|tx| {
         let id = tx.claim_unlisted(intake, arrival.received, read.raw.size, now)?;
-        let setting = Setting { site, policy, fresh: fresh(), now };
-        let (decision, ticket, row) = one(tx, id, read, arrival, setting)?;
-        row.map_or(Ok(()), |row| tx.index(row, &read.message))?;
-        Ok((decision, ticket))
+        indexed(tx, id, read, arrival, Entry::Arrived, Setting { site, policy, fresh: fresh(), now })
     })
+}
+
+/// Lets a mail out of the quarantine: it takes the ordinary path, but for what set it aside. `None`: somebody else
+/// ended its row meanwhile.
+pub fn release(
+    store: &mut Store,
+    mail: &SetAside,
+    read: &Read,
+    site: &Site,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Option<Concluded>, StoreError> {
+    store.transaction(|tx| {
+        if !tx.waits(mail.row.id)? {
+            return Ok(None);
+        }
+        let setting = Setting { site, policy, fresh: fresh(), now };
+        let entry = Entry::Released(mail.message);
+        let concluded = indexed(tx, mail.arrival, read, &mail.arrived, entry, setting)?;
+        tx.end_quarantine(mail.row.id, Ending::Released, now)?;
+        Ok(Some(concluded))
+    })
+}
+
+/// How a mail in the quarantine is to be read: as it was when it came.
+pub fn reading_of(mail: &SetAside, max_size: u64) -> Reading {
+    let is_head = match &mail.decision {
+        Some(decision) => decision.flags.contains(&Flag::Oversize),
+        None => mail.row.size > max_size,
+    };
+    match mail.alone {
+        _ if is_head => Reading::Head,
+        0..=2 => Reading::Whole,
+        _ => Reading::Poison,
+    }
+}
+
+/// [`one`], with its words in the index.
+fn indexed(
+    tx: &Tx<'_>,
+    id: ArrivalId,
+    read: &Read,
+    arrival: &Arrival,
+    entry: Entry,
+    setting: Setting<'_>,
+) -> Result<Concluded, StoreError> {
+    let concluded = one(tx, id, read, arrival, entry, setting)?;
+    let message = read.content.as_ref().map(|content| &content.message);
+    index(tx, concluded.to_index.zip(message), setting.now)?;
+    Ok(concluded)
 }
 
 fn fresh() -> Fresh {
@@ -238,8 +347,7 @@ impl Readers {
         Ok(Self { jobs })
     }
 
-    /// Reads a batch in parallel; the order stays. An error: a mail cannot be packed, for want of memory, or not be
-    /// read at all.
+    /// Reads a batch in parallel; the order stays. An error: a mail cannot be packed, for want of memory.
     pub async fn read(&self, mails: Vec<Fetched>, policy: &Arc<Policy>) -> io::Result<Vec<(Fetched, Read)>> {
         let expected = mails.len();
         let (results, mut inbox) = unbounded_channel();
@@ -274,12 +382,88 @@ mod tests {
 
     const RAW: &[u8] = b"From: ana@cliente.example\r\nSubject: Hola\r\n\r\nNo carga.\r\n";
 
+    fn arrival() -> Arrival {
+        let received = Timestamp::UNIX_EPOCH;
+        Arrival { mailbox: "soporte".to_owned(), recipient: None, received, backlog: false }
+    }
+
+    fn policy() -> Policy {
+        Policy::compile(&PolicyFiles::shipped()).0.unwrap()
+    }
+
+    fn new_store(directory: &std::path::Path) -> Store {
+        store::create(directory).unwrap();
+        store::open(directory).unwrap()
+    }
+
+    fn fetched(store: &mut Store, raw: &[u8]) -> Fetched {
+        let then = Timestamp::UNIX_EPOCH;
+        let id = store.transaction(|tx| tx.claim_unlisted(Intake::Stdin, then, raw.len(), then)).unwrap();
+        Fetched { id, arrival: arrival(), raw: raw.to_vec(), reading: Reading::Whole }
+    }
+
+    fn headers() -> Message {
+        mail::from_headers(RAW, Defect::Unreadable)
+    }
+
     #[test]
     fn what_panics_outside_the_parser_is_read_from_its_headers() {
-        let read = Read::with(RAW, Reading::Whole, |_| panic!("a rule")).unwrap();
-        assert_eq!(read.message.subject, "Hola");
-        assert!(read.message.defects.contains(&Defect::Unreadable));
-        assert_eq!(read.verdict, Verdict::default());
+        let read = Read::with(RAW, || read(RAW, Reading::Whole), headers, |_| panic!("a rule")).unwrap();
+        let Content { message, verdict } = read.content.unwrap();
+        assert_eq!(message.subject, "Hola");
+        assert!(message.defects.contains(&Defect::Unreadable));
+        assert_eq!(verdict, Verdict::default());
+    }
+
+    #[test]
+    fn what_not_even_its_headers_can_be_read_of_is_set_aside_and_the_others_go_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = new_store(directory.path());
+        let (policy, site) = (policy(), Site::nobody());
+        let other = b"From: luis@cliente.example\r\nSubject: Hola\r\n\r\nNo carga.\r\n";
+        let spoilt = Read::with(RAW, || panic!("a parser"), || panic!("a header"), |_| Verdict::default());
+        let batch = vec![
+            (fetched(&mut store, RAW), spoilt.unwrap()),
+            (fetched(&mut store, other), Read::new(other, Reading::Whole, &policy).unwrap()),
+        ];
+        let stored = super::batch(&mut store, &batch, None, &site, &policy, arrival().received).unwrap();
+        assert_eq!((stored[0].reason, stored[0].ticket), (Reason::Unreadable, None));
+        assert_eq!((stored[1].reason, stored[1].ticket), (Reason::NewMail, Some(TicketNumber(1))));
+        let row = store.read(|tx| tx.quarantine(false)).unwrap().pop().unwrap();
+        let kept = store.read(|tx| tx.set_aside(row.id)).unwrap().unwrap();
+        assert_eq!((row.reason.as_str(), kept.raw.as_deref()), ("unreadable", Some(RAW)));
+        assert_eq!(store.read(|tx| tx.account()).unwrap().problems, [""; 0]);
+    }
+
+    #[test]
+    fn a_damaged_index_costs_no_ticket() {
+        costs_no_ticket("DELETE FROM message_text_data");
+        costs_no_ticket("UPDATE message_text_data SET block = x'ffffffffffffffff' WHERE id = 10");
+        costs_no_ticket("DROP TABLE message_text_data");
+    }
+
+    #[track_caller]
+    fn costs_no_ticket(damage: &str) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = new_store(directory.path());
+        let database = rusqlite::Connection::open(directory.path().join(store::DATABASE)).unwrap();
+        database.execute_batch(damage).unwrap();
+        let (policy, site) = (policy(), Site::nobody());
+        for number in 1..=2 {
+            let raw = format!("From: c{number}@cliente.example\r\nSubject: Hola\r\n\r\nNo carga.\r\n");
+            let read = Read::new(raw.as_bytes(), Reading::Whole, &policy).unwrap();
+            let batch = vec![(fetched(&mut store, raw.as_bytes()), read)];
+            let stored = super::batch(&mut store, &batch, None, &site, &policy, arrival().received).unwrap();
+            assert_eq!(stored[0].ticket, Some(TicketNumber(number)));
+        }
+        let alerts = "SELECT count FROM alert WHERE kind = 'search_index' AND ended IS NULL";
+        assert_eq!(database.query_row(alerts, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+        store::verify(directory.path()).unwrap();
+        let problems = store.read(|tx| tx.account()).unwrap().problems;
+        assert!(
+            problems.iter().all(|problem| problem.contains("message_text")) && !problems.is_empty(),
+            "{problems:?}"
+        );
     }
 
     #[tokio::test]
@@ -287,14 +471,7 @@ mod tests {
         let readers = Readers::start(1).unwrap();
         readers.jobs.send(Box::new(|| panic!("a job"))).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        store::create(directory.path()).unwrap();
-        let mut store = store::open(directory.path()).unwrap();
-        let then = Timestamp::UNIX_EPOCH;
-        let id = store.transaction(|tx| tx.claim_unlisted(Intake::Stdin, then, RAW.len(), then)).unwrap();
-        let arrival =
-            Arrival { mailbox: "soporte".to_owned(), recipient: None, received: then, backlog: false };
-        let mail = Fetched { id, arrival, raw: RAW.to_vec(), reading: Reading::Whole };
-        let policy = Arc::new(Policy::compile(&PolicyFiles::shipped()).0.unwrap());
-        assert_eq!(readers.read(vec![mail], &policy).await.unwrap().len(), 1);
+        let mail = fetched(&mut new_store(directory.path()), RAW);
+        assert_eq!(readers.read(vec![mail], &Arc::new(policy())).await.unwrap().len(), 1);
     }
 }

@@ -17,6 +17,7 @@ use crate::policy::Policy;
 use crate::reply::words;
 use crate::rules::{Field, Match};
 use crate::site::Site;
+use crate::store::Entry;
 use crate::ticket::{Impact, TicketNumber};
 use crate::triage::{Arrival, CustomerFacts, Decision, Facts, PlanBecause, classify, triage};
 
@@ -108,7 +109,9 @@ fn known_facts(
     let Some(config) = config.filter(|config| config.state_dir.join(crate::store::DATABASE).exists()) else {
         return Ok(Facts::default());
     };
-    Ok(context.store(config)?.read(|tx| tx.facts(message, arrival, site, &policy.plans, now))?)
+    Ok(context
+        .store(config)?
+        .read(|tx| tx.facts(message, arrival, Entry::Arrived, site, &policy.plans, now))?)
 }
 
 /// The decision that opened a ticket, as it was stored.

@@ -48,19 +48,19 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
     let reading = if is_whole { Reading::Whole } else { Reading::Head };
     let read = Read::new(&raw, reading, &policy)?;
     let stored = ingest::unlisted(&mut store, Intake::Stdin, &read, &arrival, &config.site, &policy, now);
-    let (decision, ticket) = stored?;
-    let number = ticket.map(|number| number.with_prefix(&config.site.prefix));
-    let outcome = decision.action.outcome().as_str();
+    let concluded = stored?;
+    let number = concluded.ticket.map(|number| number.with_prefix(&config.site.prefix));
+    let (outcome, reason) = (concluded.outcome().as_str(), concluded.reason);
     let told = if context.json {
         context.json(&json!({
             "outcome": outcome,
-            "reason": decision.reason,
+            "reason": reason,
             "ticket": number,
-            "message_id": read.message.message_id,
+            "message_id": read.content.and_then(|content| content.message.message_id),
         }))
     } else {
         let number = number.map(|number| format!(" {number}")).unwrap_or_default();
-        context.line(format!("{outcome}{number} ({})", decision.reason.as_str()))
+        context.line(format!("{outcome}{number} ({})", reason.as_str()))
     };
     drop(told); // the mail is on disk: that nobody can be told is no reason to deliver it again
     Ok(())

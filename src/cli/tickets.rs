@@ -1,6 +1,7 @@
 //! `acuse tickets`: what came of the mail.
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::context::{Context, for_people, rfc3339, shown, shown_lines, table};
@@ -10,7 +11,7 @@ use crate::config::{Config, Secrets};
 use crate::ingest::{self, Reading};
 use crate::policy::Policy;
 use crate::reply::words;
-use crate::store::{PromiseRow, TicketFilter, TicketPage, TicketRow};
+use crate::store::{Erased, Erasure, PromiseRow, Store, TicketFilter, TicketPage, TicketRow};
 use crate::ticket::{Language, TicketNumber, TicketState};
 
 /// `acuse tickets …`
@@ -27,13 +28,21 @@ pub enum TicketsVerb {
         /// Its number, such as ACU-12
         number: String,
     },
+    /// Delete a ticket with its mails; of these the hashes stay, so that none comes back
+    Delete {
+        /// Its number, such as ACU-12
+        number: String,
+        /// Really: there is no way back
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Lists or shows tickets.
 pub fn tickets(context: &Context, verb: &TicketsVerb) -> Done {
     let config = context.config(Secrets::Skip)?;
     let policy = context.policy(Some(&config))?;
-    let store = context.store(&config)?;
+    let mut store = context.store(&config)?;
     match verb {
         TicketsVerb::List { state } => {
             let filter = TicketFilter { state: *state, ..TicketFilter::default() };
@@ -45,16 +54,65 @@ pub fn tickets(context: &Context, verb: &TicketsVerb) -> Done {
             context.line(list(&rows, &config, &policy))
         }
         TicketsVerb::Show { number } => {
-            let wrong = |why: &str| Failure::new(Code::Usage, format!("{why} `{}`", shown(number)));
-            let number = TicketNumber::parse(number, &config.site.prefix).ok_or_else(|| {
-                wrong("not a ticket's number:").hint(format!("such as {}-12", config.site.prefix))
-            })?;
-            let page = store.read(|tx| tx.ticket_page(number))?.ok_or_else(|| wrong("there is no ticket"))?;
+            let number = parse(number, &config)?;
+            let page = store.read(|tx| tx.ticket_page(number))?.ok_or_else(|| missing(number, &config))?;
             if context.json {
                 return context.json(&whole(&page, &config, &policy));
             }
             context.line(show(context, &page, &config, &policy))
         }
+        TicketsVerb::Delete { number, yes } => {
+            let number = parse(number, &config)?;
+            let now = context.now(policy.calendar.zone())?;
+            delete(context, &mut store, number, *yes, &config, now)
+        }
+    }
+}
+
+fn parse(number: &str, config: &Config) -> Result<TicketNumber, Failure> {
+    TicketNumber::parse(number, &config.site.prefix).ok_or_else(|| {
+        Failure::new(Code::Usage, format!("not a ticket's number: `{}`", shown(number)))
+            .hint(format!("such as {}-12", config.site.prefix))
+    })
+}
+
+fn missing(number: TicketNumber, config: &Config) -> Failure {
+    Failure::new(Code::Usage, format!("there is no ticket `{}`", number.with_prefix(&config.site.prefix)))
+}
+
+/// Erases a ticket, or says what that would erase.
+fn delete(
+    context: &Context,
+    store: &mut Store,
+    number: TicketNumber,
+    yes: bool,
+    config: &Config,
+    now: Timestamp,
+) -> Done {
+    let name = number.with_prefix(&config.site.prefix);
+    let words = |erased: &Erased| {
+        let Erased { subject, messages, acks, unsent, events } = erased;
+        format!(
+            "{name} «{}»: {messages} received, {acks} acknowledgements ({unsent} not sent yet), {events} events",
+            shown(subject)
+        )
+    };
+    if !yes {
+        let erased = store.read(|tx| tx.erasable(number))?.ok_or_else(|| missing(number, config))?;
+        return Err(Failure::new(Code::Usage, format!("nothing is deleted yet of {}", words(&erased)))
+            .hint("say --yes to delete it for good; its mails are not taken in again, wherever they lie"));
+    }
+    match store.transaction(|tx| tx.erase(number, now))? {
+        Erasure::Done(erased) if context.json => context.json(&json!({
+            "number": name, "messages": erased.messages, "acks": erased.acks, "events": erased.events
+        })),
+        Erasure::Done(erased) => context.line(format!("deleted {}", words(&erased))),
+        Erasure::Missing => Err(missing(number, config)),
+        Erasure::Sending => Err(Failure::new(
+            Code::TryAgain,
+            format!("an acknowledgement of {name} is being sent at this moment"),
+        )
+        .hint("try again; where the daemon does not run, start it: it has to find out how that ended")),
     }
 }
 

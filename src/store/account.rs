@@ -1,4 +1,6 @@
-//! The account of I1: every listed mail has exactly one outcome, and the rows agree with one another.
+//! The account: every mail has one outcome (I1), nothing was done twice (I4, I5), and the rows agree with one another.
+
+use std::collections::BTreeMap;
 
 use super::{Result, Tx};
 use crate::ticket::Outcome;
@@ -16,45 +18,157 @@ pub struct Account {
     pub problems: Vec<String>,
 }
 
-/// A query that counts rows that may not be, and the sentence to say of them.
-const NEVER: &[(&str, &str)] = &[
+/// What may not be: a sentence that follows a number, and the query that finds the rows.
+type Never = (&'static str, &'static str);
+
+/// I1: what was listed is accounted for, once.
+const CONSERVATION: &[Never] = &[
     (
-        "SELECT count(*) FROM arrival WHERE outcome IN ('opened', 'appended') AND message IS NULL",
+        "mails have an outcome without a reason, or a reason without an outcome",
+        "SELECT 1 FROM arrival WHERE (outcome IS NULL) != (reason IS NULL)",
+    ),
+    (
+        "mails of a mailbox have no folder or no UID",
+        "SELECT 1 FROM arrival WHERE (intake = 'imap') != (folder IS NOT NULL AND uid IS NOT NULL)",
+    ),
+    (
         "mails opened or joined a ticket and their message is gone",
+        "SELECT 1 FROM arrival WHERE outcome IN ('opened', 'appended') AND message IS NULL",
     ),
     (
-        "SELECT count(*) FROM arrival JOIN message ON message.id = arrival.message
-      WHERE arrival.outcome != 'duplicate' AND arrival.outcome != message.outcome",
-        "arrivals disagree with their message about the outcome",
+        "duplicates do not say of which message",
+        "SELECT 1 FROM arrival WHERE outcome = 'duplicate' AND message IS NULL",
     ),
     (
-        "SELECT count(*) FROM message WHERE outcome IN ('opened', 'appended') AND ticket IS NULL",
-        "messages say that they are in a ticket and name none",
+        "mails are quarantined and the quarantine does not know them",
+        "SELECT 1 FROM arrival WHERE outcome = 'quarantined'
+         AND NOT EXISTS (SELECT 1 FROM quarantine WHERE arrival = arrival.id)",
     ),
     (
-        "SELECT count(*) FROM (SELECT ticket FROM message WHERE outcome = 'opened' GROUP BY ticket HAVING count(*) > 1)",
-        "tickets were opened twice",
-    ),
-    (
-        "SELECT count(*) FROM ticket WHERE NOT EXISTS (SELECT 1 FROM message WHERE ticket = ticket.id AND outcome = 'opened')",
-        "tickets have no mail that opened them",
-    ),
-    (
-        "SELECT count(*) FROM ticket WHERE state = 'open' AND NOT EXISTS (SELECT 1 FROM promise WHERE ticket = ticket.id AND ended IS NULL)",
-        "open tickets have no promise that runs",
-    ),
-    (
-        "SELECT count(*) FROM message WHERE NOT EXISTS (SELECT 1 FROM raw WHERE raw.hash = message.raw)",
-        "messages have lost their exact bytes",
-    ),
-    (
-        "SELECT count(*) FROM outbox WHERE state = 'sent' AND (attempts = 0 OR sent IS NULL)",
-        "acknowledgements are sent without an attempt",
-    ),
-    (
-        "SELECT count(*) FROM quarantine JOIN arrival ON arrival.id = quarantine.arrival
-      WHERE quarantine.ended IS NULL AND arrival.outcome != 'quarantined'",
         "quarantine rows belong to mails with another outcome",
+        "SELECT 1 FROM quarantine JOIN arrival ON arrival.id = quarantine.arrival
+         WHERE quarantine.ended IS NULL AND arrival.outcome IS NOT 'quarantined'",
+    ),
+    (
+        "quarantine rows ended and do not say how, or the other way round",
+        "SELECT 1 FROM quarantine WHERE (ended IS NULL) != (ended_by IS NULL)",
+    ),
+    (
+        "arrivals disagree with their message about the outcome",
+        "SELECT 1 FROM arrival JOIN message ON message.id = arrival.message
+         WHERE arrival.outcome NOT IN ('duplicate', message.outcome)",
+    ),
+    (
+        "messages never arrived",
+        "SELECT 1 FROM message WHERE NOT EXISTS (
+            SELECT 1 FROM arrival WHERE arrival.message = message.id AND arrival.outcome != 'duplicate')",
+    ),
+    (
+        "messages have lost their exact bytes",
+        "SELECT 1 FROM message WHERE erased IS NULL AND NOT EXISTS (SELECT 1 FROM raw WHERE hash = message.raw)",
+    ),
+    (
+        "messages have lost the decision on them",
+        "SELECT 1 FROM message WHERE erased IS NULL AND decision IS NULL",
+    ),
+];
+
+/// I4, I5: nothing was done twice.
+const ONCE: &[Never] = &[
+    ("contents are stored twice", "SELECT 1 FROM message GROUP BY content_hash HAVING count(*) > 1"),
+    (
+        "exact bytes are two messages",
+        "SELECT 1 FROM message WHERE raw IS NOT NULL GROUP BY raw HAVING count(*) > 1",
+    ),
+    (
+        "messages were taken in twice",
+        "SELECT 1 FROM arrival WHERE message IS NOT NULL AND outcome != 'duplicate'
+         GROUP BY message HAVING count(*) > 1",
+    ),
+    (
+        "tickets were opened twice",
+        "SELECT 1 FROM message WHERE outcome = 'opened' AND ticket IS NOT NULL GROUP BY ticket HAVING count(*) > 1",
+    ),
+    ("mails were acknowledged twice", "SELECT 1 FROM outbox GROUP BY message HAVING count(*) > 1"),
+    (
+        "promises were acknowledged twice",
+        "SELECT 1 FROM outbox WHERE promise IS NOT NULL GROUP BY promise HAVING count(*) > 1",
+    ),
+    (
+        "acknowledgements were accepted twice",
+        "SELECT 1 FROM event WHERE kind = 'acknowledged' GROUP BY detail ->> 'outbox' HAVING count(*) > 1",
+    ),
+];
+
+/// The tables and their history agree.
+const AGREEMENT: &[Never] = &[
+    (
+        "messages say that they are in a ticket and name none",
+        "SELECT 1 FROM message WHERE outcome IN ('opened', 'appended') AND ticket IS NULL AND erased IS NULL",
+    ),
+    (
+        "messages are in a ticket and say that they are not",
+        "SELECT 1 FROM message WHERE ticket IS NOT NULL AND outcome NOT IN ('opened', 'appended')
+                                  OR (ticket IS NULL) != (role IS NULL)",
+    ),
+    (
+        "tickets have no mail that opened them",
+        "SELECT 1 FROM ticket WHERE NOT EXISTS (SELECT 1 FROM message WHERE ticket = ticket.id AND outcome = 'opened')",
+    ),
+    (
+        "tickets have no record of their opening",
+        "SELECT 1 FROM message WHERE outcome = 'opened' AND ticket IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM event WHERE event.ticket = message.ticket AND kind = 'open' AND message = message.id)",
+    ),
+    (
+        "tickets were opened with neither an acknowledgement nor a reason for silence",
+        "SELECT 1 FROM message WHERE outcome = 'opened' AND ticket IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.message = message.id)
+         AND NOT EXISTS (SELECT 1 FROM event WHERE event.ticket = message.ticket AND kind = 'silent'
+                                             AND event.message = message.id)",
+    ),
+    (
+        "open tickets have no promise that runs",
+        "SELECT 1 FROM ticket WHERE state = 'open'
+         AND NOT EXISTS (SELECT 1 FROM promise WHERE ticket = ticket.id AND ended IS NULL)",
+    ),
+    (
+        "acknowledgements are in another ticket than the mail that they answer",
+        "SELECT 1 FROM outbox JOIN message ON message.id = outbox.message WHERE message.ticket IS NOT outbox.ticket",
+    ),
+    (
+        "acknowledgements tell a promise of another ticket",
+        "SELECT 1 FROM outbox JOIN promise ON promise.id = outbox.promise WHERE promise.ticket != outbox.ticket",
+    ),
+    (
+        "acknowledgements are sent without an attempt or a time",
+        "SELECT 1 FROM outbox WHERE state = 'sent' AND (attempts = 0 OR sent IS NULL)",
+    ),
+    (
+        "acknowledgements are sent without a record of it",
+        "SELECT 1 FROM outbox WHERE state = 'sent' AND NOT EXISTS (
+            SELECT 1 FROM event WHERE event.ticket = outbox.ticket AND kind = 'acknowledged'
+                                AND detail ->> 'outbox' = outbox.id)",
+    ),
+    (
+        "acknowledgements are held by nobody",
+        "SELECT 1 FROM outbox WHERE state = 'held' AND held_by IS NULL",
+    ),
+    (
+        "erased messages keep something",
+        "SELECT 1 FROM message WHERE erased IS NOT NULL AND (
+            coalesce(raw, decision, message_id, sender, sent, ticket, role) IS NOT NULL OR subject != ''
+            OR EXISTS (SELECT 1 FROM message_text_docsize WHERE id = message.id))",
+    ),
+    (
+        "events tell of a ticket that is not there",
+        "SELECT 1 FROM event WHERE ticket IS NOT NULL AND kind != 'deleted'
+         AND NOT EXISTS (SELECT 1 FROM ticket WHERE id = event.ticket)",
+    ),
+    (
+        "exact bytes belong to no mail",
+        "SELECT 1 FROM raw WHERE NOT EXISTS (SELECT 1 FROM message WHERE raw = hash)
+         AND NOT EXISTS (SELECT 1 FROM quarantine WHERE raw = hash)",
     ),
 ];
 
@@ -72,8 +186,8 @@ impl Tx<'_> {
         if sum != account.listed {
             account.problems.push(format!("{} mails were listed, {sum} are accounted for", account.listed));
         }
-        for (sql, sentence) in NEVER {
-            let rows = count(sql)?;
+        for (sentence, sql) in [CONSERVATION, ONCE, AGREEMENT].into_iter().flatten() {
+            let rows = count(&format!("SELECT count(*) FROM ({sql})"))?;
             if rows > 0 {
                 account.problems.push(format!("{rows} {sentence}"));
             }
@@ -85,11 +199,14 @@ impl Tx<'_> {
                 account.problems.push(format!("SQLite: {line}"));
             }
         }
-        let mut broken = self.connection.prepare("PRAGMA foreign_key_check")?;
-        let broken = broken.query_map([], |row| row.get::<_, String>(0))?.count();
-        if broken > 0 {
-            account.problems.push(format!("{broken} rows refer to rows that are not there"));
+        let mut broken = BTreeMap::<(String, String), u64>::new();
+        let mut check = self.connection.prepare("PRAGMA foreign_key_check")?;
+        for link in check.query_map([], |row| Ok((row.get(0)?, row.get(2)?)))? {
+            *broken.entry(link?).or_default() += 1;
         }
+        account.problems.extend(broken.into_iter().map(|((table, other), rows)| {
+            format!("{rows} rows of `{table}` refer to rows of `{other}` that are not there")
+        }));
         Ok(account)
     }
 }
@@ -97,3 +214,6 @@ impl Tx<'_> {
 fn count_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(0)?.unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests;

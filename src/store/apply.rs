@@ -18,7 +18,7 @@ pub struct Fresh(pub u64);
 
 /// The row of a stored message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MessageId(i64);
+pub struct MessageId(pub(super) i64);
 
 /// A mail on its way into the store.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,27 @@ pub struct Incoming<'a> {
     pub arrival: &'a Arrival,
     /// What was known when it was decided.
     pub facts: &'a Facts,
+    /// By which door.
+    pub entry: Entry,
+}
+
+/// How a mail comes to be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// It arrived.
+    Arrived,
+    /// A person lets it out of the quarantine; with its row, if it could be stored when it was set aside.
+    Released(Option<MessageId>),
+}
+
+impl Entry {
+    /// The row that stands for it already.
+    pub(super) fn stored(self) -> Option<MessageId> {
+        match self {
+            Self::Arrived => None,
+            Self::Released(row) => row,
+        }
+    }
 }
 
 /// What a decision is written with.
@@ -48,7 +69,7 @@ pub struct Setting<'a> {
 
 impl Tx<'_> {
     /// Writes a decision and the arrival's outcome. Says which ticket the mail went to, and the row that is still to be
-    /// [indexed](Self::index), which a mail that was seen before has already.
+    /// [indexed](Self::index), unless the mail was stored before.
     pub fn apply(
         &self,
         id: ArrivalId,
@@ -68,7 +89,8 @@ impl Tx<'_> {
             Action::Open => Some(self.open_ticket(mail, decision, setting)?),
             _ => decision.ticket.map(|number| number.0),
         };
-        let message = self.insert_message(mail, decision, ticket, setting.now)?;
+        let message = self.write_message(mail, decision, ticket, setting.now)?;
+        let to_index = mail.entry.stored().is_none().then_some(MessageId(message));
         self.conclude_stored(id, decision, Some(message))?;
         let from = mail.message.from.as_ref().map(|from| from.address.as_str());
         let detail = json!({ "reason": decision.reason, "from": from, "rule": decision.verdict.rule,
@@ -77,7 +99,7 @@ impl Tx<'_> {
         if decision.action == Action::Quarantine {
             self.quarantine_message(id, message, mail, decision, setting.now)?;
         }
-        let Some(number) = ticket else { return Ok((None, Some(MessageId(message)))) };
+        let Some(number) = ticket else { return Ok((None, to_index)) };
         self.let_in(number, &decision.participants)?;
         if decision.action == Action::Append {
             self.continue_ticket(number, decision, mail.arrival.received)?;
@@ -94,7 +116,7 @@ impl Tx<'_> {
             let detail = json!({ "because": decision.ack.because });
             self.event(setting.now, ticket, Some(message), "silent", &detail)?;
         }
-        Ok((Some(TicketNumber(number)), Some(MessageId(message))))
+        Ok((Some(TicketNumber(number)), to_index))
     }
 
     /// Makes a message's words findable. FTS5 writes out what it gathered at every savepoint, so this comes after those
@@ -139,15 +161,14 @@ impl Tx<'_> {
         Ok(number)
     }
 
-    fn insert_message(
+    /// Writes a message's row; of one that was stored before, what was decided anew.
+    fn write_message(
         &self,
         mail: Incoming<'_>,
         decision: &Decision,
         ticket: Option<i64>,
         now: Timestamp,
     ) -> Result<i64> {
-        self.keep(mail.raw)?;
-        let message = mail.message;
         let role = ticket.map(|_| match (decision.action, decision.effect) {
             (Action::Note, _) => "note",
             (_, Effect::Answers) => "staff",
@@ -155,6 +176,16 @@ impl Tx<'_> {
         });
         let decided = serde_json::to_string(decision)
             .map_err(|error| StoreError::Unreadable { what: "decision", why: error.to_string() })?;
+        let (outcome, reason) = (decision.action.outcome().as_str(), decision.reason.as_str());
+        if let Some(MessageId(id)) = mail.entry.stored() {
+            self.connection.execute(
+                "UPDATE message SET outcome = ?2, reason = ?3, decision = ?4, ticket = ?5, role = ?6 WHERE id = ?1",
+                params![id, outcome, reason, decided, ticket, role],
+            )?;
+            return Ok(id);
+        }
+        self.keep(mail.raw)?;
+        let message = mail.message;
         let id: i64 = self
             .connection
             .prepare_cached(
@@ -172,8 +203,8 @@ impl Tx<'_> {
                     message.date.map(ms),
                     ms(mail.arrival.received),
                     mail.raw.bytes(),
-                    decision.action.outcome().as_str(),
-                    decision.reason.as_str(),
+                    outcome,
+                    reason,
                     decided,
                     ticket,
                     role,

@@ -303,7 +303,7 @@ impl Tx<'_> {
     }
 }
 
-fn folder(row: &Row<'_>, renumbered: bool, is_new: bool) -> rusqlite::Result<Folder> {
+pub(super) fn folder(row: &Row<'_>, renumbered: bool, is_new: bool) -> rusqlite::Result<Folder> {
     Ok(Folder {
         id: FolderId(row.get(0)?),
         last_uid: row.get(1)?,

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
-use super::{Result, Tx, at, ms, word};
+use super::{Entry, MessageId, Result, Tx, at, ms, word};
 use crate::mail::{Address, AutomationKind, Message};
 use crate::plan::Plans;
 use crate::site::Site;
@@ -24,13 +24,27 @@ impl Tx<'_> {
         &self,
         message: &Message,
         arrival: &Arrival,
+        entry: Entry,
         site: &Site,
         plans: &Plans,
         now: Timestamp,
     ) -> Result<Facts> {
-        if let Some(seen) = self.seen(message)? {
-            return Ok(Facts { seen: Some(seen), ..Facts::default() });
-        }
+        let seen = self.seen(message)?.filter(|seen| entry.stored() != Some(MessageId(seen.message)));
+        let facts = match seen {
+            Some(seen) => Facts { seen: Some(seen), ..Facts::default() },
+            None => self.facts_of_new(message, arrival, site, plans, now)?,
+        };
+        Ok(Facts { released: matches!(entry, Entry::Released(_)), ..facts })
+    }
+
+    fn facts_of_new(
+        &self,
+        message: &Message,
+        arrival: &Arrival,
+        site: &Site,
+        plans: &Plans,
+        now: Timestamp,
+    ) -> Result<Facts> {
         let requester = requester(message, site);
         let customer = requester.map(|address| self.customer_of(address, plans, now)).transpose()?.flatten();
         let ticket = |number: i64| self.ticket_facts(number, requester, customer.as_ref());

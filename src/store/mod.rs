@@ -7,6 +7,7 @@ mod ack;
 mod apply;
 mod claim;
 mod customers;
+mod erase;
 mod facts;
 mod open;
 mod outbox;
@@ -18,13 +19,14 @@ mod account;
 mod writer;
 
 pub use account::Account;
-pub use apply::{Fresh, Incoming, MessageId, Setting};
+pub use apply::{Entry, Fresh, Incoming, MessageId, Setting};
 pub use claim::{ArrivalId, Folder, FolderId, Intake, NewArrival, Pending, Unsettled};
 pub use customers::{CustomerRow, KeyKind};
+pub use erase::{Erased, Erasure};
 pub use open::{DATABASE, OpenError, create, open, verify};
 pub use outbox::{Breaker, Delivery, Due, HeldBy, Order, OutboxPage, OutboxRow, OutboxState, Rate, Refusal};
 pub use packed::Packed;
-pub use quarantine::QuarantineRow;
+pub use quarantine::{Ending, QuarantineRow, SetAside};
 pub use tickets::{EventRow, MessageRow, PromiseRow, TicketFilter, TicketPage, TicketRow};
 pub use writer::{Writer, WriterGone};
 

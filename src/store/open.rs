@@ -154,7 +154,8 @@ pub fn open(dir: &Path) -> Result<Store, OpenError> {
     Ok(Store { connection })
 }
 
-/// Reads every page of the database in `dir` and looks whether they agree: what a daemon does before it starts.
+/// Reads every page of the database in `dir` and looks whether they agree: what a daemon does before it starts. The
+/// full-text index is derived, and so no reason to stand still: `acuse db check` tells of it.
 ///
 /// It uses a connection of its own: FTS5 keeps what it saw in a check, and takes it for corruption in a later one
 /// on the same connection when somebody else wrote in between.
@@ -163,10 +164,15 @@ pub fn verify(dir: &Path) -> Result<(), OpenError> {
     let name = path.display().to_string();
     let connection =
         connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|error| damage(&name, error.into()))?;
-    if verdict == "ok" { Ok(()) } else { Err(OpenError::Corrupt { path: name, why: verdict }) }
+    let verdicts = || -> rusqlite::Result<Vec<String>> {
+        connection.prepare("PRAGMA quick_check(10)")?.query_map([], |row| row.get(0))?.collect()
+    };
+    let verdicts = verdicts().map_err(|error| damage(&name, error.into()))?;
+    let is_fine = |verdict: &String| verdict == "ok" || verdict.contains("message_text");
+    match verdicts.into_iter().find(|verdict| !is_fine(verdict)) {
+        Some(why) => Err(OpenError::Corrupt { path: name, why }),
+        None => Ok(()),
+    }
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {

@@ -272,8 +272,8 @@ impl Tx<'_> {
     pub fn decision_on(&self, content: &ContentHash) -> Result<Option<Decision>> {
         let mut query =
             self.connection.prepare_cached("SELECT decision FROM message WHERE content_hash = ?1")?;
-        let found: Option<String> = query.query_row([&content.0[..]], |row| row.get(0)).optional()?;
-        found.map(|text| decision(&text)).transpose()
+        let found: Option<Option<String>> = query.query_row([&content.0[..]], |row| row.get(0)).optional()?;
+        found.flatten().map(|text| decision(&text)).transpose()
     }
 
     /// Closes what was answered before `before` and stayed silent since. Says how many.

@@ -28,6 +28,8 @@ pub struct Arrival {
 pub struct Facts {
     /// The same content is stored already.
     pub seen: Option<Seen>,
+    /// A person lets it out of the quarantine: what sets a mail aside does so no more.
+    pub released: bool,
     /// Tickets that a signed token names, in the order of the tokens.
     pub by_token: Vec<TicketFacts>,
     /// Tickets that hold a message which In-Reply-To or References names, most recent first.
@@ -249,6 +251,8 @@ codes! {
         Bulk = "bulk",
         /// Marked as spam by our own filter.
         Spam = "spam",
+        /// Mass mail, or a mail that goes round in circles, which a person let out of the quarantine.
+        Released = "released",
         /// A delivery report on a mail of ours: it failed.
         Bounce = "bounce",
         /// A delivery report on a mail of ours: delayed, relayed, expanded or delivered.
@@ -279,6 +283,8 @@ codes! {
         Unfetchable = "unfetchable",
         /// Storing it failed; the others of its batch were stored.
         StoreFailed = "store_failed",
+        /// Not even its headers could be read; its bytes are kept.
+        Unreadable = "unreadable",
     }
 }
 
@@ -347,6 +353,8 @@ codes! {
         Oversize = "oversize",
         /// No single usable From.
         NoSingleFrom = "no_single_from",
+        /// A person let it out of the quarantine.
+        Released = "released",
     }
 }
 

@@ -158,7 +158,7 @@ impl Watch<'_> {
         tracing::info!(
             mailbox = self.mailbox.name,
             outcome = decision.map_or("quarantined", |decision| decision.action.outcome().as_str()),
-            reason = decision.map_or(Reason::StoreFailed.as_str(), |decision| decision.reason.as_str()),
+            reason = mail.reason.as_str(),
             ticket = mail.ticket.map(|number| number.0),
             impact = decision.map(|decision| decision.impact.as_str()),
             rule = decision.and_then(|decision| decision.verdict.rule.as_deref()),

@@ -93,6 +93,7 @@ CREATE UNIQUE INDEX message_content ON message (content_hash);
 CREATE INDEX message_message_id ON message (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX message_sender ON message (sender, received);
 CREATE INDEX message_ticket ON message (ticket) WHERE ticket IS NOT NULL;
+CREATE INDEX message_raw ON message (raw) WHERE raw IS NOT NULL;
 
 -- One row per UID that a mailbox listed, and one per mail from stdin: its one outcome (I1).
 CREATE TABLE arrival (

@@ -67,6 +67,7 @@ prop_compose! {
         by_reference in tickets(),
         by_number in proptest::option::of(one_ticket()),
         is_customer in any::<bool>(),
+        released in any::<bool>(),
         joins in proptest::option::of(Just(TicketNumber(3))),
         minutes_ago in 0..360_i64,
     ) -> Trial {
@@ -74,7 +75,7 @@ prop_compose! {
         trial.from = from.to_owned();
         trial.subject = subject.to_owned();
         trial.arrival.received = trial.later(-minutes_ago);
-        trial.facts = Facts { by_token, by_reference, by_number, joins, ..Facts::default() };
+        trial.facts = Facts { by_token, by_reference, by_number, released, joins, ..Facts::default() };
         trial.facts.customer = is_customer.then(customer);
         fields.into_iter().fold(trial, Trial::with)
     }
@@ -97,6 +98,7 @@ proptest! {
             prop_assert!(matches!(decision.action, Action::Open | Action::Append));
             prop_assert!(requester(&trial.message(), &trial.site).is_some());
         }
+        prop_assert!(!(trial.facts.released && decision.action == Action::Quarantine), "released for good");
         let read: Decision = serde_json::from_str(&serde_json::to_string(&decision).unwrap()).unwrap();
         prop_assert_eq!(read, decision, "stored, it reads the same (I15)");
     }
@@ -175,7 +177,8 @@ never! {
         trial.on_top = trial.on_top.replace("List-Id: <equipo.mihost.example>\r\n", "");
         trial.on_top.insert_str(0, "Precedence: bulk\r\n");
     });
-    spam: |trial| trial.with("X-Spam-Flag: YES");
+    // but what a person took out of the quarantine
+    spam: |trial| changed(trial.with("X-Spam-Flag: YES"), |trial| trial.facts.released = false);
     calendar_answer: |trial| changed(trial, |trial| {
         trial.on_top = trial.on_top.replace("List-Id: <equipo.mihost.example>\r\n", "");
         trial.media_type = "text/calendar; method=REPLY; charset=utf-8".to_owned();

@@ -230,6 +230,43 @@ fn mass_mail_is_set_aside_unless_a_customer_wrote_it_or_it_is_urgent() {
 }
 
 #[test]
+fn what_a_person_releases_is_set_aside_no_more() {
+    let hops = "Received: from a by b; Wed, 16 Sep 2026 10:00:00 -0500\r\n".repeat(101);
+    let mut released = Trial::new(PASSWORD);
+    released.facts.released = true;
+    let flagged = released.clone().with("X-Spam-Flag: YES");
+    assert_eq!(flagged.outcome(), (Action::Open, Reason::NewMail, Ack::NewCase), "a person's, after all");
+    assert_eq!(flagged.decide().flags, [Flag::Released]);
+    for (field, reason, flags) in [
+        ("Precedence: bulk", Reason::Released, &[Flag::Bulk, Flag::Released][..]),
+        (
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+            Reason::Released,
+            &[Flag::Bulk, Flag::Released],
+        ),
+        (hops.trim_end(), Reason::Released, &[Flag::Released]),
+    ] {
+        let trial = released.clone().with(field);
+        assert_eq!(trial.outcome(), (Action::Open, reason, Ack::NotAPerson), "its class forbids an answer");
+        assert_eq!(trial.decide().flags, flags);
+    }
+
+    // all else holds as ever
+    let late = Trial { now: released.later(7 * 60), ..flagged.clone() };
+    assert_eq!(late.outcome().2, Ack::TooOld);
+    let mut old = flagged.clone();
+    old.arrival.backlog = true;
+    assert_eq!(old.outcome().2, Ack::BacklogMail);
+    assert_eq!(flagged.clone().with("Return-Path: <>").outcome().2, Ack::AskedNotTo);
+    assert_eq!(known(flagged.clone()).outcome(), (Action::Append, Reason::Token, Ack::FollowUp));
+    let own = Trial { from: "web@mihost.example".to_owned(), ..flagged.clone() };
+    assert_eq!(own.with("Reply-To: ana@cliente.example").outcome().1, Reason::SiteForm);
+    let own =
+        Trial { to: "equipo@mihost.example".to_owned(), ..flagged }.with("List-Id: <equipo.mihost.example>");
+    assert_eq!(own.outcome(), (Action::Open, Reason::NewMail, Ack::NewCase));
+}
+
+#[test]
 fn an_invitation_is_a_mail_and_an_answer_to_one_is_a_note() {
     let calendar = |method: &str| {
         let body = format!("BEGIN:VCALENDAR\r\nMETHOD:{method}\r\nEND:VCALENDAR");
