@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use super::{Incoming, Result, Setting, Tx, ms};
-use crate::mail::{Bounce, BouncedRecipient};
+use crate::mail::Bounce;
 use crate::token::Claim;
 use crate::triage::{Decision, Reason, hints};
 
@@ -94,15 +94,28 @@ impl Tx<'_> {
             return Ok(());
         }
         self.alert(now, BOUNCED, &row.recipient, &report)?;
-        if own.is_some_and(is_bad_address) {
-            let until = now.saturating_add(SUPPRESSED_FOR).unwrap_or(now);
-            self.connection
-                .prepare_cached(
-                    "INSERT INTO suppression (address, until, because) VALUES (?1, ?2, ?3)
-                     ON CONFLICT DO UPDATE SET until = ?2, because = ?3",
-                )?
-                .execute(params![row.recipient, ms(until), report])?;
+        match own.and_then(|own| own.status.as_deref()) {
+            Some(status) if is_bad_address(status) => self.suppress(&row.recipient, &report, now),
+            _ => Ok(()),
         }
+    }
+
+    /// A relay that refuses the recipient at once says what a report would (RFC 2034 §4): `550 5.1.1 no such user`.
+    pub(super) fn mind_refusal(&self, recipient: &str, reply: &str, now: Timestamp) -> Result<()> {
+        match reply.split_whitespace().nth(1) {
+            Some(status) if is_bad_address(status) => self.suppress(recipient, reply, now),
+            _ => Ok(()),
+        }
+    }
+
+    fn suppress(&self, address: &str, because: &str, now: Timestamp) -> Result<()> {
+        let until = now.saturating_add(SUPPRESSED_FOR).unwrap_or(now);
+        self.connection
+            .prepare_cached(
+                "INSERT INTO suppression (address, until, because) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET until = ?2, because = ?3",
+            )?
+            .execute(params![address, ms(until), because])?;
         Ok(())
     }
 }
@@ -111,7 +124,6 @@ impl Tx<'_> {
 const BOUNCED: &str = "ack_bounced";
 
 /// RFC 3463 §3.2: X.1.x speaks of the addresses. X.1.7 and X.1.8 mean the sender's, which is ours.
-fn is_bad_address(recipient: &BouncedRecipient) -> bool {
-    let status = recipient.status.as_deref().unwrap_or_default();
+fn is_bad_address(status: &str) -> bool {
     status.starts_with("5.1.") && !matches!(status, "5.1.7" | "5.1.8")
 }

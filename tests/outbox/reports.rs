@@ -202,3 +202,16 @@ fn a_report_without_a_token_of_ours_changes_nothing() {
     assert_eq!(stage.count("SELECT count(*) FROM alert"), 0);
     stage.assert_whole();
 }
+
+#[test]
+fn an_address_that_the_relay_refuses_at_once_is_undeliverable_too() {
+    let stage = Stage::open(tagged);
+    stage.smtp.fault(Step::Rcpt, 1, Fault::Reply("550 5.1.1 no such user"));
+    stage.receive(ANA, "Servidor caído");
+    stage.in_state(ANA, "refused");
+    assert_eq!(stage.count(&format!("SELECT count(*) FROM suppression WHERE address = '{ANA}'")), 1);
+    stage.smtp.fault(Step::Rcpt, 1, Fault::Reply("550 5.7.1 not today"));
+    stage.receive(LUIS, "Servidor caído");
+    stage.in_state(LUIS, "refused");
+    assert_eq!(stage.count("SELECT count(*) FROM suppression"), 1, "a policy says nothing of the address");
+}

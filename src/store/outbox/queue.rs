@@ -203,7 +203,9 @@ impl Tx<'_> {
         };
         let detail = json!({ "outbox": id, "attempts": attempts, "error": error });
         self.event(now, Some(ticket), None, kind, &detail)?;
-        error.map_or(Ok(()), |error| self.alert(now, "ack_refused", &recipient, error))
+        let Some(error) = error else { return Ok(()) };
+        self.mind_refusal(&recipient, error, now)?;
+        self.alert(now, "ack_refused", &recipient, error)
     }
 
     /// When the next row is due; `None`: none waits.
