@@ -39,6 +39,8 @@ pub struct Fetched {
     pub raw: Vec<u8>,
     /// How to read it.
     pub reading: Reading,
+    /// The server may have more of it than came (I2): it stays there.
+    pub stays: bool,
 }
 
 /// What became of a mail.
@@ -165,8 +167,7 @@ pub fn batch(
                 ticket,
                 message_id: read.message.message_id.clone(),
                 from: read.message.from.as_ref().map(|from| from.address.clone()),
-                // of an oversize mail the server has the only whole copy (I2)
-                stays: cursor.is_some_and(|cursor| cursor.keep) || mail.reading == Reading::Head,
+                stays: cursor.is_some_and(|cursor| cursor.keep) || mail.stays,
             });
         }
         to_index.into_iter().try_for_each(|(row, message)| tx.index(row, message))?;
@@ -293,7 +294,7 @@ mod tests {
         let id = store.transaction(|tx| tx.claim_unlisted(Intake::Stdin, then, RAW.len(), then)).unwrap();
         let arrival =
             Arrival { mailbox: "soporte".to_owned(), recipient: None, received: then, backlog: false };
-        let mail = Fetched { id, arrival, raw: RAW.to_vec(), reading: Reading::Whole };
+        let mail = Fetched { id, arrival, raw: RAW.to_vec(), reading: Reading::Whole, stays: false };
         let policy = Arc::new(Policy::compile(&PolicyFiles::shipped()).0.unwrap());
         assert_eq!(readers.read(vec![mail], &policy).await.unwrap().len(), 1);
     }
