@@ -197,7 +197,8 @@ fn beyond_the_manifest(row: &Row, message: &Message, decision: &Decision) -> Opt
     let head = text.split("\r\n\r\n").next().unwrap_or_default();
     let authors: Vec<&str> = head.lines().filter(|line| line.starts_with("from:")).collect();
     let addresses: usize = authors.iter().map(|line| line.matches('@').count()).sum();
-    let marked = ["x-spam-flag: yes", "x-spam-status: yes"].iter().any(|mark| head.contains(mark));
+    let marked =
+        ["x-spam-flag: yes", "x-spam-status: yes", "x-spam: yes"].iter().any(|mark| head.contains(mark));
     let parts = ["report-type=", "message/delivery-status", "\r\nlist-id:"];
     match (decision.reason, message.automation.because) {
         (Reason::NoSingleFrom, _) if (authors.len(), addresses) != (1, 1) => Some("no author, or several"),
