@@ -40,6 +40,8 @@ pub struct Fetched {
     pub raw: Vec<u8>,
     /// How to read it.
     pub reading: Reading,
+    /// The server may have more of it than came (I2): it stays there.
+    pub stays: bool,
 }
 
 /// What became of a mail.
@@ -227,8 +229,7 @@ pub fn batch(
                 ticket,
                 message_id: message.and_then(|message| message.message_id.clone()),
                 from: message.and_then(|message| message.from.as_ref()).map(|from| from.address.clone()),
-                // of an oversize mail the server has the only whole copy (I2)
-                stays: cursor.is_some_and(|cursor| cursor.keep) || mail.reading == Reading::Head,
+                stays: cursor.is_some_and(|cursor| cursor.keep) || mail.stays,
             });
         }
         index(tx, to_index, now)?;
@@ -399,7 +400,7 @@ mod tests {
     fn fetched(store: &mut Store, raw: &[u8]) -> Fetched {
         let then = Timestamp::UNIX_EPOCH;
         let id = store.transaction(|tx| tx.claim_unlisted(Intake::Stdin, then, raw.len(), then)).unwrap();
-        Fetched { id, arrival: arrival(), raw: raw.to_vec(), reading: Reading::Whole }
+        Fetched { id, arrival: arrival(), raw: raw.to_vec(), reading: Reading::Whole, stays: false }
     }
 
     fn headers() -> Message {

@@ -82,6 +82,16 @@ impl Keyring {
     }
 }
 
+/// Whether a text has the form of a signed token, whoever signed it.
+pub fn has_form(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    let is_base32 = |part: &str| part.bytes().all(|byte| BASE32.contains(&byte.to_ascii_lowercase()));
+    let [ticket, serial, _key, mac] = parts.as_slice() else { return false };
+    [ticket, serial].iter().all(|part| !part.is_empty() && is_base32(part))
+        && mac.len() == (8 * MAC_BYTES).div_ceil(5)
+        && is_base32(mac)
+}
+
 /// The one spelling of a claim; whatever else decodes to the same numbers is no token of ours.
 fn token(purpose: Purpose, claim: Claim, key_id: &str, secret: &[u8; 32]) -> String {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret));

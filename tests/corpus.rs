@@ -1,14 +1,17 @@
-//! A corpus of mails that nobody of this project wrote, laid into a real Dovecot and drained by the real daemon.
+//! A corpus of mails that nobody of this project wrote: laid into a real Dovecot and drained by the real daemon, and
+//! decided one by one by the table alone.
 //!
-//! `ACUSE_CORPUS` names its directory: `manifest.jsonl` with a row a mail (`path`, `format`, `expect.must_not_ack`),
-//! and the mails. Without it the test says so and proves nothing.
+//! `ACUSE_CORPUS` names its directory: `manifest.jsonl` with a row a mail (`path`, `format`, `category`, `source`,
+//! `expect.must_not_ack`, `expect.is_spam`), and the mails. Without it the tests say so and prove nothing.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use acuse::mail::ContentHash;
+use acuse::mail::{ContentHash, Message, Sign};
+use acuse::policy::{Policy, PolicyFiles};
 use acuse::store::{Store, TicketFilter, open};
+use acuse::triage::{Arrival, Decision, Facts, Reason, classify, triage};
 use serde_json::Value;
 use support::acuse::{Site, USER};
 use support::dovecot::Dovecot;
@@ -20,6 +23,8 @@ mod support;
 /// A mail of the corpus.
 struct Row {
     path: String,
+    category: String,
+    source: String,
     raw: Vec<u8>,
     hash: ContentHash,
     must_not_ack: Option<bool>,
@@ -46,7 +51,10 @@ fn read(directory: &Path, row: &Value) -> Option<Row> {
     let expect = &row["expect"];
     let is_spam = expect["is_spam"] == true;
     let (hash, is_forward) = (message.content_hash, message.is_forward());
-    Some(Row { path, raw, hash, must_not_ack: expect["must_not_ack"].as_bool(), is_spam, is_forward })
+    let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let (category, source) = (word("category"), word("source"));
+    let must_not_ack = expect["must_not_ack"].as_bool();
+    Some(Row { path, category, source, raw, hash, must_not_ack, is_spam, is_forward })
 }
 
 /// With CRLF line ends and without NUL, as an MTA would have delivered it: IMAP takes nothing else.
@@ -169,4 +177,93 @@ fn by_reason(
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+// ── the table alone ───────────────────────────────────────────────────────────────────────────────────────
+
+/// The share of people's mail that may go without an acknowledgement: one in two hundred.
+const WITHHELD_AT_MOST: f64 = 0.005;
+
+/// Whether the manifest says that a person wrote it to somebody: it may be answered, and is no spam.
+fn is_a_persons(row: &Row) -> bool {
+    row.must_not_ack == Some(false) && !row.is_spam && row.category != "spam"
+}
+
+/// The manifest's `must_not_ack` is mostly a script's reading of Auto-Submitted, Precedence, List-Id and Return-Path.
+/// It does not know what these kinds say; each but the last is told from the raw mail, not from what acuse read.
+fn beyond_the_manifest(row: &Row, message: &Message, decision: &Decision) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(&row.raw).replace("\r\n ", " ").replace("\r\n\t", " ");
+    let text = text.trim_start().to_ascii_lowercase();
+    let head = text.split("\r\n\r\n").next().unwrap_or_default();
+    let authors: Vec<&str> = head.lines().filter(|line| line.starts_with("from:")).collect();
+    let addresses: usize = authors.iter().map(|line| line.matches('@').count()).sum();
+    let marked =
+        ["x-spam-flag: yes", "x-spam-status: yes", "x-spam: yes"].iter().any(|mark| head.contains(mark));
+    let parts = ["report-type=", "message/delivery-status", "\r\nlist-id:"];
+    match (decision.reason, message.automation.because) {
+        (Reason::NoSingleFrom, _) if (authors.len(), addresses) != (1, 1) => Some("no author, or several"),
+        (Reason::HeadersOnly, _) if head.len() > 64 * 1024 => Some("a header over the limit"),
+        (_, Some(Sign::SpamFlag)) if marked => Some("a filter on its way marked it as spam"),
+        (Reason::Backscatter | Reason::FeedbackReport | Reason::ListNotToUs, _)
+            if parts.iter().any(|part| text.contains(part)) =>
+        {
+            Some("a report or a list's by its structure, below what the manifest looked at")
+        }
+        (_, Some(Sign::NoReplySender | Sign::MachineSender)) => {
+            Some("an address that no person reads: noreply, a monitor's, a server's, a list's")
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn the_table_acknowledges_people_alone() {
+    let Some(rows) = corpus() else { return };
+    let policy = Policy::compile(&PolicyFiles::shipped()).0.expect("the shipped policy");
+    let (site, now) = (acuse::site::Site::nobody(), "2026-09-16T15:00:00Z".parse().expect("a time"));
+    let arrival = Arrival { mailbox: "soporte".to_owned(), recipient: None, received: now, backlog: false };
+    let mut table: BTreeMap<(&str, &str), [usize; 4]> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut people, mut wrongly, mut withheld) = (0, Vec::new(), Vec::new());
+    for row in &rows {
+        let message = acuse::mail::parse(&row.raw);
+        let verdict = classify(&message, &policy);
+        let decision = triage(&message, &verdict, &arrival, &Facts::default(), &site, &policy, now);
+        let (forbidden, sent) = (row.must_not_ack == Some(true), decision.ack.send);
+        let counts = table.entry((&row.category, &row.source)).or_default();
+        counts[usize::from(forbidden) * 2 + usize::from(sent)] += 1;
+        let miss = || {
+            let sign = message.automation.because.map_or("no sign of a machine", Sign::meaning);
+            let Decision { reason, ack, .. } = &decision;
+            let class = message.automation.kind.as_str();
+            let words = format!("{} {} {sign}", reason.meaning(), ack.because.meaning());
+            format!("{} [{class}, {}, {}]: {words}", row.path, reason.as_str(), ack.because.as_str())
+        };
+        if forbidden && sent {
+            // of a report that a person forwards, the expectation speaks of the report
+            match row.is_forward {
+                true => *kinds.entry("a person's forward of a report").or_default() += 1,
+                false => wrongly.push(miss()),
+            }
+        }
+        if is_a_persons(row) {
+            match beyond_the_manifest(row, &message, &decision).filter(|_| !sent) {
+                Some(kind) => *kinds.entry(kind).or_default() += 1,
+                None => people += 1,
+            }
+            if !sent && beyond_the_manifest(row, &message, &decision).is_none() {
+                withheld.push(miss());
+            }
+        }
+    }
+    println!("category / source: silent, acknowledged; silent, acknowledged though must_not_ack");
+    for ((category, source), [silent, sent, kept, broken]) in &table {
+        println!("{category:10} {source:22} {silent:4} {sent:4} {kept:4} {broken:4}");
+    }
+    println!("not counted, by kind: {kinds:#?}");
+    println!("acknowledged though must_not_ack: {wrongly:#?}");
+    println!("people's mails {people}, withheld {}: {withheld:#?}", withheld.len());
+    assert_eq!(wrongly, [""; 0], "machines would be acknowledged");
+    let share = withheld.len() as f64 / f64::from(people);
+    assert!(share <= WITHHELD_AT_MOST, "{share:.4} of people's mails would not be acknowledged");
 }

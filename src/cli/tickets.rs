@@ -238,7 +238,8 @@ fn show(context: &Context, page: &TicketPage, config: &Config, policy: &Policy) 
         let arrow = if message.is_ours { "→" } else { "←" };
         let at = message.at.map_or_else(|| "not sent yet".to_owned(), local);
         lines.push(format!("\n{arrow} {at}  {}  {} ({})", shown(&who), message.outcome, message.reason));
-        lines.push(shown_lines(&read.own_text));
+        // where all of an answer passes for quotation, its own words may be among it
+        lines.push(shown_lines(if read.own_text.is_empty() { &read.text } else { &read.own_text }));
     }
     lines.push("\nhistory".to_owned());
     for event in &page.events {

@@ -77,7 +77,7 @@ impl Session {
     }
 
     /// Fetches mails whole, in one command: at most 500 UIDs, whose sizes as listed add up to `max_bytes`.
-    /// A mail that is gone, or that the server gives no body of, is missing in the answer:
+    /// A mail that is gone, or that the server gives no body or an empty one of, is missing in the answer:
     /// [`Session::list_uids`] tells which.
     ///
     /// # Errors
@@ -115,6 +115,8 @@ impl Session {
                 AttributeValue::BodySection { section: None, data, .. } => data.as_deref(),
                 _ => None,
             });
+            // no mail is empty: a server that says so could not read it
+            let body = body.filter(|body| !body.is_empty());
             let Some(body) = body.filter(|_| wanted.contains(&uid) && !found.contains_key(&uid)) else {
                 return;
             };

@@ -186,7 +186,7 @@ codes! {
         DmarcReport = "dmarc_report",
         /// A TLS report (RFC 8460 §5.3).
         TlsReport = "tls_report",
-        /// A `message/disposition-notification` part (RFC 8098).
+        /// A `message/disposition-notification` part (RFC 8098), or Outlook's own form of one.
         DispositionNotification = "disposition_notification",
         /// Auto-Submitted: auto-replied (RFC 3834 §5).
         AutoReplied = "auto_replied",

@@ -7,7 +7,8 @@ use memchr::{memchr, memchr_iter};
 /// The mail with CRLF line ends, without what stands before its headers, and without the folds that mail-parser
 /// trips over. Borrows when nothing had to change.
 ///
-/// Dropped in front: a byte order mark, blank lines, mbox `From ` lines. Bare LF becomes CRLF; bare CR does when
+/// Dropped in front: a byte order mark, blank lines, mbox `From ` lines, and white space before the first header,
+/// which would fold it onto nothing. Bare LF becomes CRLF; bare CR does when
 /// the mail has no LF at all. A fold right after the `=` of a `Content-*` parameter is joined (mail-parser 0.11
 /// loses such a parameter, and with a boundary the whole structure).
 pub(super) fn normalise(raw: &[u8]) -> Cow<'_, [u8]> {
@@ -41,7 +42,7 @@ fn start(raw: &[u8]) -> &[u8] {
             break;
         }
     }
-    rest
+    rest.trim_ascii_start()
 }
 
 fn with_crlf(mail: &[u8]) -> Cow<'_, [u8]> {

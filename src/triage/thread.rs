@@ -6,7 +6,7 @@ use super::decision::{Arrival, Facts, Reason, TicketFacts};
 use crate::mail::{Address, Message};
 use crate::site::{EnvelopeFrom, Site};
 use crate::ticket::{TicketNumber, TicketState};
-use crate::token::{Claim, Purpose};
+use crate::token::{self, Claim, Purpose};
 
 /// What a mail says of the ticket it belongs to, before anybody looks it up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Hints {
     pub references: Vec<String>,
     /// The number in the subject.
     pub number: Option<TicketNumber>,
-    /// An address has the shape of our `reply_to`, with a tag that does not verify.
+    /// An address has the shape of our `reply_to`, or an id that of our Message-IDs, with a token that does not verify.
     pub bad_token: bool,
 }
 
@@ -28,8 +28,9 @@ pub fn hints(message: &Message, arrival: &Arrival, site: &Site) -> Hints {
     let mut hints = Hints::default();
     let came_back = message.bounce.iter().filter_map(|bounce| bounce.original_message_id.as_ref());
     for id in came_back.chain(&message.in_reply_to).chain(message.references.iter().rev()) {
-        if let Some(claim) = our_message_id(id, site) {
-            hints.tokens.push(claim);
+        match our_message_id(id, site) {
+            Some(claim) => hints.tokens.push(claim),
+            None => hints.bad_token |= looks_like_ours(id, site),
         }
         if !hints.references.contains(id) {
             hints.references.push(id.clone());
@@ -61,6 +62,13 @@ pub fn hints(message: &Message, arrival: &Arrival, site: &Site) -> Hints {
 pub fn our_message_id(id: &str, site: &Site) -> Option<Claim> {
     let (local, _) = id.split_once('@')?;
     site.keys.verify(Purpose::MessageId, local)
+}
+
+/// Whether an id has the form of ours: then it was tampered with, or its key is gone.
+fn looks_like_ours(id: &str, site: &Site) -> bool {
+    id.split_once('@').is_some_and(|(local, domain)| {
+        domain.eq_ignore_ascii_case(site.from.domain()) && token::has_form(local)
+    })
 }
 
 /// Where the mail was addressed to, as far as anybody tells.

@@ -51,21 +51,6 @@ fn what_others_do_with_flags_changes_nothing() {
 }
 
 #[test]
-fn a_mail_read_while_the_daemon_was_down_is_a_mail_like_any_other() {
-    let mut scene = OnDovecot::start();
-    scene.site.stop();
-    let mut colleague = scene.server.client(USER);
-    let read = colleague.append("INBOX", &outage(1), None).unwrap();
-    colleague.select("INBOX");
-    colleague.flag(read, "\\Seen");
-    scene.site.run();
-    scene.expect(&[("opened", 1)]);
-    assert_eq!(scene.acknowledged(), customers([1]));
-    wait_for_mails(&scene.server, USER, DONE, 1);
-    assert_eq!(scene.server.client(USER).list(DONE)[0].flags, ["\\Seen"], "as they left it");
-}
-
-#[test]
 fn the_same_mail_is_one_ticket_and_the_same_message_id_is_not() {
     let scene = OnDovecot::start();
     scene.deliver(&outage(1));

@@ -1,4 +1,4 @@
-//! What the server shows of a mail that is done, and when (I3).
+//! What the server shows of a mail that is done; that nothing shows before the commit is `l02` of `tests/ledger.rs`.
 
 use crate::support::acuse::USER;
 use crate::support::dovecot::{Options, wait_for_mails};
@@ -74,27 +74,6 @@ fn without_keywords_a_mail_is_flagged_seen() {
     scene.server.wait_for("UID STORE", 1);
     scene.server.wait_for_idle(USER, "INBOX");
     assert!(scene.server.messages(USER, "INBOX")[0].has("\\Seen"));
-}
-
-#[test]
-fn nothing_is_settled_before_its_commit() {
-    let peer = |r#move| imap_peer::Options { r#move, ..imap_peer::Options::default() };
-    for (options, after, command) in [
-        (peer(true), "move", "UID MOVE"),
-        (peer(false), "move", "UID STORE"),
-        (peer(false), "move", "UID COPY"),
-        (peer(true), "flag", "UID STORE"),
-        (peer(true), "delete", "UID STORE"),
-    ] {
-        let scene = OnPeer::start_with(options, |builder| builder.set("mailbox.0.after", after));
-        scene.server.fault(command, 1, Fault::Silent);
-        scene.deliver(&outage(1));
-        scene.server.wait_for(command, 1);
-        let check = scene.site.assert_conserved();
-        assert_eq!((&check["listed"], &check["opened"]), (&1.into(), &1.into()), "{after} by {command}");
-        let left = scene.server.messages(USER, "INBOX");
-        assert!(left.len() == 1 && left[0].flags.is_empty(), "{left:?}");
-    }
 }
 
 #[test]

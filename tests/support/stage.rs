@@ -37,8 +37,21 @@ impl Stage {
 
     /// The same with a relay of another kind.
     pub fn with_relay(options: smtp_peer::Options, set: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Self {
-        let imap = ImapPeer::start(imap_peer::Options::default(), USER, PASSWORD);
-        let smtp = SmtpPeer::start(options);
+        Self::between(imap_peer::Options::default(), options, set)
+    }
+
+    /// The same with a mail server of another kind.
+    pub fn on(options: imap_peer::Options, set: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Self {
+        Self::between(options, smtp_peer::Options::default(), set)
+    }
+
+    fn between(
+        server: imap_peer::Options,
+        relay: smtp_peer::Options,
+        set: impl FnOnce(SiteBuilder) -> SiteBuilder,
+    ) -> Self {
+        let imap = ImapPeer::start(server, USER, PASSWORD);
+        let smtp = SmtpPeer::start(relay);
         let builder = Site::builder(imap.address(), smtp.address()).set("smtp.retry", vec!["1s"]);
         let mut site = set(builder).init();
         site.run();

@@ -60,6 +60,24 @@ impl Watch<'_> {
         mail.size > self.shared.config.max_size
     }
 
+    /// Whether less came of a mail than the server lists, where nothing but what came would be left of it. Sizes
+    /// should be exact (RFC 3501 §2.3.4); of a server that estimates them, such a mail is kept rather than deleted.
+    fn is_short(&self, mail: &crate::imap::Fetched, listed: &[Listed]) -> bool {
+        let size = listed.iter().find(|it| it.uid == mail.uid).map_or(0, |it| it.size);
+        let short = self.mailbox.after == After::Delete && (mail.raw.len() as u64) < size;
+        if short {
+            tracing::warn!(
+                mailbox = self.mailbox.name,
+                folder = self.folder,
+                uid = mail.uid,
+                listed = size,
+                came = mail.raw.len(),
+                "less came of a mail than the server lists; it is not deleted"
+            );
+        }
+        short
+    }
+
     /// Fetches a batch and claims it. `None`: nothing of it is left to do.
     pub(super) async fn fetch(
         &self,
@@ -106,7 +124,8 @@ impl Watch<'_> {
                 backlog: folder.is_backlog(mail.uid, received),
             };
             let reading = if oversize { Reading::Head } else { Reading::Whole };
-            batch.mails.push(Fetched { id, arrival, raw: mail.raw, reading });
+            let stays = oversize || self.is_short(&mail, listed);
+            batch.mails.push(Fetched { id, arrival, raw: mail.raw, reading, stays });
         }
         if !missing.is_empty() {
             let uids: Vec<u32> = missing.keys().copied().collect();

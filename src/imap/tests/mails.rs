@@ -67,6 +67,7 @@ R * 1 FETCH (BODY[] {4}\\r\\nno u)\\r\\n
 R * 1 FETCH (UID 4 BODY[] NIL)\\r\\n
 R * 1 FETCH (UID 5 BODY[HEADER] {2}\\r\\nno)\\r\\n
 R * 1 FETCH (UID 3 BODY[] {0}\\r\\n)\\r\\n
+R * 1 FETCH (UID 3 BODY[] {4}\\r\\nonce)\\r\\n
 R * 1 FETCH (UID 3 BODY[] {5}\\r\\ntwice)\\r\\n
 S {tag} OK done
 C UID FETCH 3 (UID INTERNALDATE BODY.PEEK[]<0.4>)
@@ -78,7 +79,7 @@ S {tag} NO [EXPUNGEISSUED] gone",
     .await;
     let date = "2026-02-07T21:52:25Z".parse().ok();
     let want = [
-        Fetched { uid: 3, internal_date: None, raw: Vec::new() },
+        Fetched { uid: 3, internal_date: None, raw: "once".into() },
         Fetched { uid: 9, internal_date: date, raw: "a: b\r\n\r\n)é\r\n".into() },
     ];
     assert_eq!(session.fetch(&[9, 3, 4, 5], 4096).await.unwrap(), want);

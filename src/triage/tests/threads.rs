@@ -81,6 +81,22 @@ fn a_token_that_does_not_verify_is_a_flag_and_no_proof() {
 }
 
 #[test]
+fn an_id_of_our_form_that_does_not_verify_is_a_flag_too() {
+    let signed = Trial::new("").sign(Purpose::MessageId);
+    let (head, mac) = signed.rsplit_once('.').unwrap();
+    let tampered = format!("{head}.{}", mac.chars().rev().collect::<String>());
+    for field in ["In-Reply-To", "References"] {
+        let trial = Trial::new(OUTAGE).with(&format!("{field}: <{tampered}@mihost.example>"));
+        assert_eq!(trial.outcome(), (Action::Open, Reason::NewMail, AckBecause::NewCase), "{field}");
+        assert_eq!(trial.decide().flags, [Flag::BadToken], "{field}");
+        for other in [format!("{tampered}@otra.example"), "a.b.c@mihost.example".to_owned()] {
+            let trial = Trial::new(OUTAGE).with(&format!("{field}: <{other}>"));
+            assert_eq!(trial.decide().flags, [], "{other} is nobody's token");
+        }
+    }
+}
+
+#[test]
 fn hints_are_read_from_every_place_where_our_tokens_stand() {
     let trial = Trial::new(NOTHING);
     let claims = |trial: &Trial| hints(&trial.message(), &trial.arrival, &trial.site);
