@@ -134,12 +134,11 @@ fn add(
     recipients.push(BouncedRecipient { recipient, status, action, permanent });
 }
 
-/// RFC 3463 §2: class 5 is permanent, 4 is not. A full mailbox (X.2.2) is emptied some day.
+/// RFC 3463 §2: class 5 is permanent, 4 is not: of this mail, whatever becomes of the mailbox.
 fn is_permanent(status: Option<&str>, action: Option<&str>) -> Option<bool> {
     match (action, status) {
         (Some("delayed"), _) => Some(false),
         (Some("delivered" | "relayed" | "expanded"), _) => None,
-        (_, Some(status)) if status.ends_with(".2.2") => Some(false),
         (_, Some(status)) if status.starts_with('5') => Some(true),
         (_, Some(status)) if status.starts_with('4') => Some(false),
         _ => None,

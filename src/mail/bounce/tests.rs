@@ -71,8 +71,15 @@ fn a_vague_status_gives_way_to_the_diagnostic() {
 }
 
 #[test]
-fn a_full_mailbox_is_not_permanent() {
-    assert_eq!(is_permanent(Some("5.2.2"), Some("failed")), Some(false));
+fn the_class_of_the_status_says_whether_it_is_permanent() {
+    for (status, action, permanent) in [
+        ("5.2.2", "failed", Some(true)),
+        ("4.2.2", "failed", Some(false)),
+        ("5.1.1", "delayed", Some(false)),
+        ("2.1.5", "delivered", None),
+    ] {
+        assert_eq!(is_permanent(Some(status), Some(action)), permanent, "{status} {action}");
+    }
 }
 
 #[test]
