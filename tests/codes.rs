@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use acuse::mail::{AutomationKind, Defect, Sign};
-use acuse::store::OutboxState;
+use acuse::store::{OutboxState, Standing};
 use acuse::ticket::Outcome;
 use acuse::triage::{AckBecause, Flag, PlanBecause, Reason};
 
@@ -35,6 +35,7 @@ fn page() -> String {
     table!(page, "Plans", "Why a plan applies (`plan.because`).", PlanBecause);
     table!(page, "Flags", "What a person should know about a ticket (`flags`).", Flag);
     table!(page, "Outbox", "Where an acknowledgement stands (`state` of `outbox list`).", OutboxState);
+    table!(page, "Mailboxes", "Whether a folder is watched (`state` of `mailbox list`).", Standing);
     table!(page, "Automation", "What kind of sender wrote a mail (`automation.kind`).", AutomationKind);
     table!(page, "Signs", "By which sign it was recognised (`automation.because`).", Sign);
     table!(page, "Defects", "What was wrong with a mail (`defects`).", Defect);

@@ -182,6 +182,7 @@ pub(super) struct LimitsFile {
     pub(super) per_domain_hour: u32,
     pub(super) per_hour: u32,
     pub(super) max_size_mib: u64,
+    pub(super) min_free_mib: Option<u64>,
 }
 
 impl Default for LimitsFile {
@@ -193,6 +194,7 @@ impl Default for LimitsFile {
             per_domain_hour: limits.per_domain_hour,
             per_hour: limits.per_hour,
             max_size_mib: 50,
+            min_free_mib: None,
         }
     }
 }

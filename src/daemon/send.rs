@@ -13,8 +13,6 @@ use crate::store::{Delivery, Due, StoreError, Tx, WriterGone};
 
 /// Nothing is due: the outbox is looked at again after this at the latest, in case the clock was set.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// How soon it is noticed that somebody else wrote to the database, such as `acuse ingest`.
-const NOTICE: Duration = Duration::from_secs(1);
 /// The relay does not answer: the worker waits up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The database does not answer: the outbox is looked at again after this.
@@ -36,7 +34,6 @@ pub(super) async fn run(shared: Shared) {
     let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_WAIT);
     let mut pace = Pace { per_hour: site.limits.per_hour, sent: VecDeque::new() };
     let mut last: Option<Noted> = None;
-    let mut seen = None;
     loop {
         let wait = pace.wait(Instant::now());
         let taken = note_and_take(&shared, &mut last, wait.is_zero()).await;
@@ -52,7 +49,6 @@ pub(super) async fn run(shared: Shared) {
             tokio::select! {
                 () = tokio::time::sleep(nothing_due) => {}
                 () = shared.outbox.notified() => {}
-                () = somebody_wrote(&shared, &mut seen) => {}
                 () = shared.stop.cancelled() => return,
             }
             continue;
@@ -160,21 +156,6 @@ async fn note_and_take(
     let taken = done?;
     *last = None;
     Ok(taken)
-}
-
-/// Waits until another connection than ours has committed since the last time; the first time it may be long ago.
-async fn somebody_wrote(shared: &Shared, seen: &mut Option<i64>) {
-    loop {
-        tokio::time::sleep(NOTICE).await;
-        let version = match shared.writer.call(|store| store.data_version()).await {
-            Ok(version) => version.ok(),
-            Err(WriterGone) => return, // the next look says so
-        };
-        if version.is_some() && version != *seen {
-            *seen = version;
-            return;
-        }
-    }
 }
 
 /// How long until a row is due; `None`: nothing waits.
