@@ -1,5 +1,6 @@
 //! acuse.toml: where things are. Reads it, the secrets it names and the policy's files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use secrecy::SecretString;
 use crate::policy::{Policy, PolicyFiles};
 use crate::problem::{Problem, Severity, Source};
 use crate::site::Site;
+use crate::ticket::Impact;
 use crate::token::Keyring;
 
 mod file;
@@ -43,6 +45,9 @@ pub struct Config {
     pub smtp_timeout: Option<SignedDuration>,
     /// Mails larger than this are read from their heads, bytes.
     pub max_size: u64,
+    /// `[limits] min_free_mib`: what must stay free on the disk of the state directory, bytes; `None`: 1 GiB, or a
+    /// twentieth of it if that is more.
+    pub min_free: Option<u64>,
 }
 
 /// How a connection is protected. There is no key that switches verification off.
@@ -110,6 +115,32 @@ pub enum After {
     Delete,
     /// Left untouched.
     Keep,
+}
+
+/// The folder of `move_to` for a mail of this impact; `None`: it is no case.
+pub fn folder_for(move_to: &str, impact: Option<Impact>) -> String {
+    let queue = match impact {
+        Some(Impact::High) => "Alto",
+        Some(Impact::Medium) => "Medio",
+        Some(Impact::Low) => "Bajo",
+        None => "Otros",
+    };
+    move_to.replace("{impact}", queue)
+}
+
+impl Mailbox {
+    /// Every folder that stored mails are moved to.
+    pub fn done_folders(&self) -> BTreeSet<String> {
+        let mut folders = BTreeSet::new();
+        if let After::Move(to) = &self.after {
+            let impacts = [Some(Impact::High), Some(Impact::Medium), Some(Impact::Low), None];
+            folders.extend(impacts.map(|impact| folder_for(to, impact)));
+        }
+        if matches!(self.after, After::Move(_) | After::Delete) {
+            folders.insert(self.quarantine_to.clone());
+        }
+        folders
+    }
 }
 
 /// Whether the password files are read: only who connects needs them, or may.

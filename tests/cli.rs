@@ -533,6 +533,22 @@ fn an_unreadable_state_directory_is_not_an_empty_one() {
     refused(&site.acuse(&["tickets", "list"]), DATABASE, &["cannot be read", "hint: check the owner"]);
 }
 
+/// The mount point of a disk that is not there: nothing is made in it.
+#[test]
+fn an_empty_state_directory_stays_empty() {
+    let site = builder().init();
+    fs::rename(site.state_dir(), site.directory().join("elsewhere")).unwrap();
+    fs::create_dir(site.state_dir()).unwrap();
+    for args in [&["run"][..], &["tickets", "list"], &["db", "check"], &["mailbox", "pause", "soporte"]] {
+        refused(
+            &site.acuse(args),
+            DATABASE,
+            &["there is no database at", "look whether its disk is mounted"],
+        );
+    }
+    assert_eq!(fs::read_dir(site.state_dir()).unwrap().count(), 0);
+}
+
 /// I18: whether the database was restored is not guessed.
 #[test]
 fn a_counter_that_cannot_be_read_stops_the_start() {

@@ -1,11 +1,15 @@
-//! `acuse db`: does everything add up?
+//! `acuse db`: does everything add up, and a copy of it.
+
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::context::Context;
 use super::report::{Done, Failure};
-use crate::config::Secrets;
+use crate::config::{Secrets, THREAD_KEY};
+use crate::daemon::clock;
+use crate::store::{self, Account};
 use crate::ticket::Outcome;
 
 /// `acuse db …`
@@ -13,13 +17,47 @@ use crate::ticket::Outcome;
 pub enum DbVerb {
     /// Prove that every mail has one outcome and that the tables agree
     Check,
+    /// Copy the database while it is in use; thread.key is not in it
+    Backup {
+        /// Where the copy goes
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Put it in the place of a file that is there
+        #[arg(long)]
+        replace: bool,
+    },
+}
+
+/// Works on the database as a whole.
+pub fn db(context: &Context, verb: &DbVerb) -> Done {
+    match verb {
+        DbVerb::Check => check(context),
+        DbVerb::Backup { file, replace } => backup(context, file, *replace),
+    }
+}
+
+/// Copies the database, and says what is not in the copy.
+fn backup(context: &Context, file: &Path, replace: bool) -> Done {
+    let config = context.config(Secrets::Skip)?;
+    let store = context.store(&config)?;
+    let copied = store::backup(&store, &config.state_dir, file, replace, clock::now())?;
+    let key = config.state_dir.join(THREAD_KEY);
+    if context.json {
+        return context.json(&json!({ "file": file, "bytes": copied.bytes, "mails": copied.mails,
+                                     "tickets": copied.tickets, "thread_key": key }));
+    }
+    let (mails, tickets, bytes) = (copied.mails, copied.tickets, copied.bytes);
+    context.line(format!("{}: {mails} mails, {tickets} tickets, {bytes} bytes", file.display()))?;
+    context.line(format!("{} is not in it: keep a copy of that too, in another place", key.display()))
 }
 
 /// Checks the database; findings make the exit code 1.
-pub fn db(context: &Context, verb: &DbVerb) -> Done {
-    let DbVerb::Check = verb;
+fn check(context: &Context) -> Done {
     let config = context.config(Secrets::Skip)?;
-    let account = context.store(&config)?.read(|tx| tx.account())?;
+    let account = context.store(&config)?.read(|tx| {
+        let account = tx.account()?;
+        Ok(Account { problems: [account.problems, tx.unsound()?].concat(), ..account })
+    })?;
     let ok = account.problems.is_empty();
     if context.json {
         let mut document = json!({ "ok": ok, "listed": account.listed, "pending": account.pending,

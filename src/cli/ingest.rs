@@ -8,6 +8,7 @@ use serde_json::json;
 use super::context::{Context, read_up_to, time};
 use super::report::{Code, Done, Failure};
 use crate::config::Secrets;
+use crate::daemon::{self, clock, disk};
 use crate::ingest::{self, Read, Reading, STACK};
 use crate::mail::Address;
 use crate::store::Intake;
@@ -31,7 +32,7 @@ pub struct IngestArgs {
 pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
     let config = context.config(Secrets::Skip)?;
     if config.site.keys.is_empty() {
-        return Err(crate::daemon::DaemonError::NoKey(config.state_dir.display().to_string()).into());
+        return Err(daemon::DaemonError::NoKey(config.state_dir.display().to_string()).into());
     }
     let policy = context.policy(Some(&config))?;
     let (raw, is_whole) = read_up_to(&args.file, config.max_size)?;
@@ -43,7 +44,21 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
         received: received.unwrap_or(now).min(now),
         backlog: false,
     };
+    if context.now.is_none() {
+        clock::plausible(now)?;
+    }
+    if let Ok(Some(low)) = disk::look(&config.state_dir, config.min_free) {
+        return Err(low.into()); // what else is wrong with the directory, the database says
+    }
     let mut store = context.store(&config)?;
+    if daemon::is_restored(&config.state_dir, &store)? {
+        // the numbers and the acknowledgements of what was lost are the daemon's to mind (I18)
+        return Err(Failure::new(
+            Code::TryAgain,
+            "the database was restored, and no daemon has run on it since",
+        )
+        .hint("start `acuse run`; until then the mail transport keeps the mail"));
+    }
     // too large is no reason to say 75: the MTA would offer it for days and then return it
     let reading = if is_whole { Reading::Whole } else { Reading::Head };
     let read = Read::new(&raw, reading, &policy)?;

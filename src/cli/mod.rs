@@ -14,6 +14,7 @@ mod db;
 mod explain;
 mod ingest;
 mod inspect;
+mod mailbox;
 mod outbox;
 mod quarantine;
 pub mod report;
@@ -83,10 +84,13 @@ enum Verb {
     /// List and show the acknowledgements; try them again, drop them, let them go
     #[command(subcommand)]
     Outbox(outbox::OutboxVerb),
+    /// List, pause, resume and rescan the mailboxes
+    #[command(subcommand)]
+    Mailbox(mailbox::MailboxVerb),
     /// List the mails that were set aside
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
-    /// Check the database
+    /// Check and copy the database
     #[command(subcommand)]
     Db(db::DbVerb),
 }
@@ -155,6 +159,7 @@ fn run(cli: Cli) -> Done {
         Verb::Tickets(verb) => tickets::tickets(&context, &verb),
         Verb::Customers(verb) => customers::customers(&context, &verb),
         Verb::Outbox(verb) => outbox::outbox(&context, &verb),
+        Verb::Mailbox(verb) => mailbox::mailbox(&context, &verb),
         Verb::Quarantine(verb) => quarantine::quarantine(&context, &verb),
         Verb::Db(verb) => db::db(&context, &verb),
     }

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use crate::config::ConfigError;
+use crate::daemon::clock::ClockUnset;
+use crate::daemon::disk::DiskLow;
 use crate::daemon::{CounterError, DaemonError, LockError};
 use crate::problem;
-use crate::store::{OpenError, StoreError};
+use crate::store::{BackupError, OpenError, StoreError};
 
 /// What the process says at its end, by `sysexits.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,20 +117,64 @@ impl From<DaemonError> for Failure {
     fn from(error: DaemonError) -> Self {
         match error {
             DaemonError::Open(error) => error.into(),
-            DaemonError::Store(error) | DaemonError::Counter(CounterError::Store(error)) => error.into(),
+            DaemonError::Store(error) => error.into(),
+            DaemonError::Clock(error) => error.into(),
+            DaemonError::Counter(error) => error.into(),
             DaemonError::Lock(LockError::Held { .. }) => Self::new(Code::TryAgain, error.to_string())
                 .hint("only one daemon may run on a state directory; stop that one first"),
             DaemonError::NoKey(_) => Self::new(Code::Config, error.to_string())
                 .hint("restore thread.key from the backup; `acuse init` makes one in a new state directory"),
-            DaemonError::Counter(CounterError::Garbled { .. }) => Self::new(Code::Io, error.to_string()).hint(
-                "remove it if the database is the last that acuse wrote; if it was restored from a backup, \
-                 write `999999999 0` into it: what arrived until now is then not acknowledged again",
-            ),
-            DaemonError::Counter(CounterError::Io { .. }) => Self::new(Code::Io, error.to_string())
-                .hint("check the owner of state_dir, and whether its disk is full"),
             DaemonError::Lock(_) | DaemonError::Io(_) | DaemonError::Writer(_) | DaemonError::Panicked => {
                 Self::new(Code::Io, error.to_string())
             }
+        }
+    }
+}
+
+impl From<CounterError> for Failure {
+    fn from(error: CounterError) -> Self {
+        let message = error.to_string();
+        match error {
+            CounterError::Store(error) => error.into(),
+            CounterError::Garbled { .. } => Self::new(Code::Io, message).hint(
+                "remove it if the database is the last that acuse wrote; if it was restored from a backup, \
+                 write `999999999 0` into it: what arrived until now is then not acknowledged again",
+            ),
+            CounterError::Io { .. } => Self::new(Code::Io, message)
+                .hint("check the owner of state_dir, and whether its disk is full"),
+        }
+    }
+}
+
+impl From<ClockUnset> for Failure {
+    fn from(error: ClockUnset) -> Self {
+        Self::new(Code::TryAgain, error.to_string())
+            .hint("set it, or wait until the network has: every response time would be wrong")
+    }
+}
+
+impl From<DiskLow> for Failure {
+    fn from(error: DiskLow) -> Self {
+        Self::new(Code::TryAgain, error.to_string()).hint("make room there, or set [limits] min_free_mib")
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let message = error.to_string();
+        match error {
+            BackupError::Store(error) => error.into(),
+            BackupError::Exists(_) => {
+                Self::new(Code::Usage, message).hint("--replace puts the copy in its place")
+            }
+            BackupError::Beside(_) => Self::new(Code::Usage, message)
+                .hint("a copy there is lost with its original: name another directory"),
+            BackupError::UnderWay(_) => Self::new(Code::TryAgain, message).hint("wait until it is done"),
+            BackupError::InUse(_) => Self::new(Code::Usage, message)
+                .hint("name another file; if nobody uses that one any more, remove both"),
+            BackupError::Io { .. } => Self::new(Code::Io, message),
+            BackupError::Unsound(_) | BackupError::Copy(_) => Self::new(Code::Database, message)
+                .hint("`acuse db check` says whether the database itself is sound; no backup was replaced"),
         }
     }
 }

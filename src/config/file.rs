@@ -183,6 +183,7 @@ pub(super) struct LimitsFile {
     pub(super) per_hour: u32,
     pub(super) breaker_floor: u32,
     pub(super) max_size_mib: u64,
+    pub(super) min_free_mib: Option<u64>,
 }
 
 impl Default for LimitsFile {
@@ -195,6 +196,7 @@ impl Default for LimitsFile {
             per_hour: limits.per_hour,
             breaker_floor: limits.breaker_floor,
             max_size_mib: 50,
+            min_free_mib: None,
         }
     }
 }

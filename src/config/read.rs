@@ -102,6 +102,7 @@ impl Reader<'_> {
             retry: self.retry(file.smtp.retry.as_deref()),
             smtp_timeout: file.smtp.timeout.as_ref().map(|timeout| self.wait(timeout)),
             max_size: file.limits.max_size_mib.saturating_mul(1 << 20),
+            min_free: file.limits.min_free_mib.map(|mib| mib.saturating_mul(1 << 20)),
         })
     }
 
@@ -135,16 +136,6 @@ impl Reader<'_> {
                 After::Keep
             }
         };
-        for folder in &file.folders {
-            let target = matches!(&after, After::Move(to) if to == folder) || *folder == file.quarantine_to;
-            if target {
-                let message = format!(
-                    "mailbox `{}` moves what it has done into the folder `{folder}` that it watches",
-                    file.name
-                );
-                self.problem(None, &message, "name another folder in move_to or quarantine_to");
-            }
-        }
         if file.folders.is_empty() {
             self.problem(
                 None,
@@ -152,7 +143,7 @@ impl Reader<'_> {
                 "folders = [\"INBOX\"]",
             );
         }
-        Some(Mailbox {
+        let mailbox = Mailbox {
             name: file.name.clone(),
             server: server?,
             folders: file.folders.clone(),
@@ -160,7 +151,16 @@ impl Reader<'_> {
             quarantine_to: file.quarantine_to.clone(),
             poll: self.wait(&file.poll),
             backlog: self.duration(&file.backlog),
-        })
+        };
+        let done = mailbox.done_folders();
+        for folder in file.folders.iter().filter(|folder| done.contains(*folder)) {
+            let message = format!(
+                "mailbox `{}` moves what it has done into the folder `{folder}` that it watches",
+                file.name
+            );
+            self.problem(None, &message, "name another folder in move_to or quarantine_to");
+        }
+        Some(mailbox)
     }
 
     fn server(&mut self, written: &file::ServerFile<'_>) -> Option<Server> {

@@ -5,23 +5,28 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, Mailbox};
 use crate::imap::tls::Trust;
 use crate::ingest::Readers;
 use crate::policy::Policy;
-use crate::store::{self, OpenError, StoreError, Writer, WriterGone};
+use crate::store::{self, OpenError, RESERVED_NUMBERS, Store, StoreError, Writer, WriterGone};
 
 pub mod backoff;
 pub mod clock;
+pub mod disk;
 mod lock;
+mod orders;
 mod poll;
 mod send;
 
-pub use lock::{CounterError, LockError, StateLock};
+use orders::Orders;
+
+pub use lock::{CounterError, LockError, StateLock, is_restored, rescan_since};
 
 /// Why the daemon did not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,9 @@ pub enum DaemonError {
     /// The state directory is somebody else's.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The clock was never set.
+    #[error(transparent)]
+    Clock(#[from] clock::ClockUnset),
     /// The database cannot be used (I14).
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -61,6 +69,8 @@ struct Shared {
     readers: Readers,
     trust: Arc<Trust>,
     room: Room,
+    disk: Arc<disk::Disk>,
+    orders: Arc<Orders>,
     /// Rung when an acknowledgement may have been put into the outbox.
     outbox: Arc<Notify>,
     stop: CancellationToken,
@@ -110,9 +120,11 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Runs until `stop`: every batch in hand is finished, nothing new is begun.
 pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Result<(), DaemonError> {
+    let now = clock::now();
+    clock::plausible(now)?;
     let state_dir = config.state_dir.clone();
-    if !state_dir.is_dir() {
-        return Err(OpenError::Missing(state_dir.join(store::DATABASE).display().to_string()).into());
+    if !matches!(state_dir.join(store::DATABASE).try_exists(), Ok(true)) {
+        store::open(&state_dir)?; // it has the words for it; no lock is left where a disk may be missing
     }
     let _lock = StateLock::take(&state_dir)?;
     let mut database = store::open(&state_dir)?;
@@ -120,11 +132,16 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     if config.site.keys.is_empty() {
         return Err(DaemonError::NoKey(state_dir.display().to_string()));
     }
-    let now = clock::now();
-    if lock::count_up(&state_dir, &mut database, now)? {
+    let counted = lock::count_up(&state_dir, &mut database, &config.mailboxes, RESERVED_NUMBERS, now)?;
+    if counted.was_restored {
         tracing::warn!("the database was restored: nothing that arrived until now is acknowledged");
     }
-    let again = database.transaction(|tx| tx.reoffer(now))?;
+    tell_of_the_clock(now, counted.clock_behind);
+    let disk = disk::Disk::new(state_dir.clone(), config.min_free);
+    let (again, orders) = database.transaction(|tx| {
+        tx.alert_ends(now, "disk_low", &disk.subject())?; // of an earlier run; the first look says whether it stands
+        Ok((tx.reoffer(now)?, tx.orders()?))
+    })?;
     if again > 0 {
         tracing::info!(again, "acknowledgements whose end is unknown are offered once more, unchanged");
     }
@@ -136,6 +153,8 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
         writer,
         trust: Arc::new(Trust::default()),
         room: Room::new(),
+        disk: Arc::new(disk),
+        orders: Arc::new(Orders::new(&orders)),
         outbox: Arc::new(Notify::new()),
         stop: stop.clone(),
     };
@@ -145,10 +164,13 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
             let (shared, mailbox, folder) = (shared.clone(), mailbox.clone(), folder.clone());
             tasks.spawn(async move { poll::watch(&shared, &mailbox, &folder).await });
         }
+        let (shared, mailbox) = (shared.clone(), mailbox.clone());
+        tasks.spawn(async move { poll::rescan(&shared, &mailbox).await });
     }
     let ending = CancellationToken::new();
     tasks.spawn(send::run(shared.clone()));
-    tasks.spawn(keep_house(shared.clone()));
+    tasks.spawn(orders::notice(shared.clone()));
+    tasks.spawn(keep_house(shared.clone(), counted.clock_behind.is_some()));
     tasks.spawn(watchdog(shared.clone(), ending.clone()));
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     tracing::info!(mailboxes = shared.config.mailboxes.len(), policy = %shared.policy.hash, "ready");
@@ -164,10 +186,10 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
             "some tasks did not finish in time; what they had in hand is redone at the next start"
         );
     }
-    let writer = shared.writer.clone();
+    let (writer, mailboxes) = (shared.writer.clone(), shared.config.mailboxes.clone());
     drop(shared);
     drop(tasks); // ends those that are left
-    close(writer, thread, state_dir).await?;
+    close(writer, thread, state_dir, mailboxes).await?;
     if panicked {
         return Err(DaemonError::Panicked);
     }
@@ -187,9 +209,15 @@ async fn all_ended(tasks: &mut JoinSet<()>, panicked: &mut bool, stop: &Cancella
 }
 
 /// Makes the last commit, and waits until it is on disk.
-async fn close(writer: Writer, thread: JoinHandle<()>, state_dir: PathBuf) -> Result<(), WriterGone> {
+async fn close(
+    writer: Writer,
+    thread: JoinHandle<()>,
+    state_dir: PathBuf,
+    mailboxes: Vec<Mailbox>,
+) -> Result<(), WriterGone> {
     // whatever is a copy of the database until here is now behind (I18)
-    let counted = writer.call(move |store| lock::count_up(&state_dir, store, clock::now())).await?;
+    let count_up = move |store: &mut Store| lock::count_up(&state_dir, store, &mailboxes, 0, clock::now());
+    let counted = writer.call(count_up).await?;
     if let Err(error) = counted {
         tracing::error!(%error, "the counter could not be written; a database restored from before may go unnoticed");
     }
@@ -206,25 +234,34 @@ async fn close(writer: Writer, thread: JoinHandle<()>, state_dir: PathBuf) -> Re
     }
 }
 
-/// Counts up, closes what stayed silent after an answer, and moves the WAL into the database.
-async fn keep_house(shared: Shared) {
+/// Moves the WAL into the database, counts up, and closes what stayed silent after an answer. The count comes after the
+/// WAL is moved, so that a database which loses its WAL falls behind the counter as well.
+async fn keep_house(shared: Shared, mut clock_was_behind: bool) {
     let close_after = shared.config.site.close_after;
     loop {
         let now = clock::now();
         let before = now.saturating_sub(close_after).unwrap_or(now);
-        let state_dir = shared.config.state_dir.clone();
+        let config = shared.config.clone();
         let kept = shared
             .writer
             .call(move |store| {
-                lock::count_up(&state_dir, store, now)?;
-                let closed = store.transaction(|tx| tx.close_answered(before, now))?;
                 store.checkpoint()?;
-                Ok::<_, CounterError>(closed)
+                let counted =
+                    lock::count_up(&config.state_dir, store, &config.mailboxes, RESERVED_NUMBERS, now)?;
+                let closed = store.transaction(|tx| tx.close_answered(before, now))?;
+                Ok::<_, CounterError>((counted.clock_behind, closed))
             })
             .await;
         match kept {
-            Ok(Ok(0)) => {}
-            Ok(Ok(closed)) => tracing::info!(closed, "tickets closed after silence"),
+            Ok(Ok((clock_behind, closed))) => {
+                if !clock_was_behind {
+                    tell_of_the_clock(now, clock_behind);
+                }
+                clock_was_behind = clock_behind.is_some();
+                if closed > 0 {
+                    tracing::info!(closed, "tickets closed after silence");
+                }
+            }
             Ok(Err(error)) => tracing::error!(%error, "housekeeping failed; it is tried again"),
             Err(WriterGone) => return shared.stop.cancel(),
         }
@@ -232,6 +269,12 @@ async fn keep_house(shared: Shared) {
             () = tokio::time::sleep(HOUSEKEEPING) => {}
             () = shared.stop.cancelled() => return,
         }
+    }
+}
+
+fn tell_of_the_clock(now: Timestamp, newest: Option<Timestamp>) {
+    if let Some(newest) = newest {
+        tracing::warn!(%now, %newest, "the clock is behind what the database knows; acuse goes on");
     }
 }
 
@@ -293,9 +336,9 @@ mod tests {
         let start = || Writer::start(store::open(directory.path()).unwrap()).unwrap();
         store::create(directory.path()).unwrap();
         let (writer, thread) = start();
-        assert_eq!(close(writer, thread, directory.path().to_owned()).await, Ok(()));
+        assert_eq!(close(writer, thread, directory.path().to_owned(), Vec::new()).await, Ok(()));
         let (writer, thread) = start();
         assert_eq!(writer.call(|_| panic!("a poisoned job")).await, Err::<(), _>(WriterGone));
-        assert_eq!(close(writer, thread, directory.path().to_owned()).await, Err(WriterGone));
+        assert_eq!(close(writer, thread, directory.path().to_owned(), Vec::new()).await, Err(WriterGone));
     }
 }

@@ -1,21 +1,26 @@
 //! One folder of one mailbox: list, fetch, store, settle, wait; for ever, whatever the server does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::backoff::{Backoff, jitter};
+use super::orders::Turn;
 use super::{Shared, clock};
 use crate::config::{After, Mailbox};
-use crate::imap::{ImapError, Listed, MAX_SET, Session, Timeouts, Woken};
+use crate::imap::{ImapError, Listed, MAX_SET, Selected, Session, Timeouts, Woken};
 use crate::ingest::Reading;
-use crate::store::{ArrivalId, Folder, StoreError, WriterGone};
+use crate::store::{ArrivalId, Folder, StoreError, WriterGone, folder_subject};
 use crate::ticket::Outcome;
 use crate::triage::Reason;
 
 mod batch;
+mod rescan;
 mod settle;
+
+pub(super) use rescan::rescan;
 
 use batch::{Batch, claims};
 use settle::Done;
@@ -38,40 +43,27 @@ enum VisitError {
     Writer(#[from] WriterGone),
 }
 
-/// Watches a folder until the daemon stops.
+/// Watches a folder until the daemon stops, whenever its mailbox may be worked on.
 pub(super) async fn watch(shared: &Shared, mailbox: &Mailbox, folder: &str) {
-    let mut watch = Watch {
-        shared,
-        mailbox,
-        folder,
-        backoff: Backoff::new(Duration::from_secs(1), LONGEST_WAIT),
-        suspects: BTreeMap::new(),
-        idle_deaf: false,
-    };
-    loop {
-        let visit = tokio::select! {
-            ended = watch.visit() => ended,
-            () = shared.parted() => Ok(()),
-        };
-        let wait = match visit {
-            Ok(()) => return,
-            Err(VisitError::Writer(WriterGone)) => return shared.stop.cancel(),
-            Err(VisitError::Imap(error @ ImapError::AuthRefused(_))) => {
+    let mut watch = Watch::new(shared, mailbox, folder, false);
+    while let Some(turn) = Turn::wait(shared, &mailbox.name).await {
+        watch.over = turn.over.clone();
+        let wait = match turn.during(shared, &mailbox.name, watch.visit()).await {
+            None | Some(Ok(())) => continue,
+            Some(Err(VisitError::Writer(WriterGone))) => return shared.stop.cancel(),
+            Some(Err(VisitError::Imap(error @ ImapError::AuthRefused(_)))) => {
                 tracing::error!(mailbox = mailbox.name, folder, %error, "the mailbox is paused; other mailboxes go on");
                 watch.alert("login_refused", &error.to_string()).await;
                 AFTER_REFUSAL.mul_f64(0.5 + jitter() / 2.0)
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 let wait = watch.backoff.next(jitter());
                 tracing::warn!(mailbox = mailbox.name, folder, %error, wait = ?wait, "the visit broke off; it is tried again");
                 watch.alert("mailbox_unreachable", &error.to_string()).await;
                 wait
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = shared.stop.cancelled() => return,
-        }
+        turn.pause(shared, &mailbox.name, wait).await;
     }
 }
 
@@ -79,6 +71,10 @@ struct Watch<'a> {
     shared: &'a Shared,
     mailbox: &'a Mailbox,
     folder: &'a str,
+    /// What is here is listed again: nothing is acknowledged, moved or flagged, and there is no cursor.
+    again: bool,
+    /// Cancelled when nothing new is to be begun.
+    over: CancellationToken,
     backoff: Backoff,
     /// UIDs whose fetch failed: fetched alone, and set aside at [`batch::SUSPICION`].
     suspects: BTreeMap<u32, u32>,
@@ -86,25 +82,32 @@ struct Watch<'a> {
     idle_deaf: bool,
 }
 
-impl Watch<'_> {
-    /// One connection, from login to its end. `Ok`: the daemon stops.
+impl<'a> Watch<'a> {
+    fn new(shared: &'a Shared, mailbox: &'a Mailbox, folder: &'a str, again: bool) -> Self {
+        Self {
+            shared,
+            mailbox,
+            folder,
+            again,
+            over: CancellationToken::new(),
+            backoff: Backoff::new(Duration::from_secs(1), LONGEST_WAIT),
+            suspects: BTreeMap::new(),
+            idle_deaf: false,
+        }
+    }
+
+    /// One connection, from login to its end. `Ok`: the turn is over.
     async fn visit(&mut self) -> Result<(), VisitError> {
-        let shared = self.shared;
+        let over = self.over.clone();
         let mut session = tokio::select! {
-            session = Session::open(&self.mailbox.server, &shared.trust, Timeouts::default()) => session?,
-            () = shared.stop.cancelled() => return Ok(()),
+            session = Session::open(&self.mailbox.server, &self.shared.trust, Timeouts::default()) => session?,
+            () = over.cancelled() => return Ok(()),
         };
         let selected = match self.mailbox.after {
             After::Keep => session.examine(self.folder).await?,
             _ => session.select(self.folder).await?,
         };
-        let (mailbox, name, backlog) =
-            (self.mailbox.name.clone(), self.folder.to_owned(), self.mailbox.backlog);
-        let mut folder = self
-            .store(move |tx, now| {
-                tx.folder(&mailbox, &name, selected.uid_validity, selected.uid_next, backlog, now)
-            })
-            .await?;
+        let mut folder = self.enrol(&selected).await?;
         if folder.is_new {
             tracing::info!(
                 mailbox = self.mailbox.name,
@@ -120,18 +123,34 @@ impl Watch<'_> {
             let found = self.pass(&mut session, &mut folder).await?;
             self.backoff.reset();
             self.idle_deaf |= found > 0 && woken == Woken::Timeout && session.idles();
-            if shared.stop.is_cancelled() {
+            if over.is_cancelled() {
                 break;
             }
             let poll = self.mailbox.poll.unsigned_abs();
             let at_most = if session.idles() && !self.idle_deaf { IDLE_RENEWAL } else { poll };
-            woken = session.wait(at_most, &shared.stop).await?;
+            woken = session.wait(at_most, &over).await?;
             if woken == Woken::Cancelled {
                 break;
             }
         }
         session.logout().await;
         Ok(())
+    }
+
+    /// The folder's row under its UIDVALIDITY.
+    async fn enrol(&self, selected: &Selected) -> Result<Folder, VisitError> {
+        let (mailbox, name, backlog) =
+            (self.mailbox.name.clone(), self.folder.to_owned(), self.mailbox.backlog);
+        let Selected { uid_validity, uid_next, .. } = *selected;
+        self.store(move |tx, now| tx.folder(&mailbox, &name, uid_validity, uid_next, backlog, now)).await
+    }
+
+    /// Whether nothing new is to be begun: the turn is over, or the disk is full, which ends it.
+    fn is_over(&self) -> bool {
+        if self.shared.disk.low().is_some() {
+            self.over.cancel();
+        }
+        self.over.is_cancelled()
     }
 
     /// Everything that is there to do now. Says how many mails were new.
@@ -142,34 +161,51 @@ impl Watch<'_> {
             self.redo(session, folder).await?;
             let asked = clock::now();
             let listed = session.list_above(folder.last_uid).await?;
-            if self.shared.stop.is_cancelled() {
+            if self.over.is_cancelled() {
                 return Ok(found);
             }
-            if listed.is_empty() {
-                break asked;
-            }
+            let Some(last) = listed.last().map(|mail| mail.uid) else { break asked };
+            let listed = self.unknown(folder, listed).await?;
             found += listed.len();
             self.take(session, folder, &listed).await?;
+            if self.over.is_cancelled() {
+                return Ok(found);
+            }
+            let id = folder.id;
+            self.store(move |tx, _| tx.advance(id, last)).await?; // past mail that was left alone, too
+            folder.last_uid = last;
         };
         self.suspects.clear();
         let id = folder.id;
         let (mailbox, name) = (self.mailbox.name.clone(), self.folder.to_owned());
         self.store(move |tx, now| {
             tx.polled(id, asked)?;
-            tx.alert_ends(now, "mailbox_unreachable", &subject(&mailbox, &name))?;
-            tx.alert_ends(now, "login_refused", &subject(&mailbox, &name))
+            tx.alert_ends(now, "mailbox_unreachable", &folder_subject(&mailbox, &name))?;
+            tx.alert_ends(now, "login_refused", &folder_subject(&mailbox, &name))
         })
         .await?;
         tracing::debug!(mailbox = self.mailbox.name, folder = self.folder, found, "pass done");
         Ok(found)
     }
 
+    /// Those of a listing that have no outcome yet. Above the cursor that is all, unless a rescan was here before the
+    /// folder was watched.
+    async fn unknown(&self, folder: &Folder, mut listed: Vec<Listed>) -> Result<Vec<Listed>, VisitError> {
+        let (id, uids) = (folder.id, listed.iter().map(|mail| mail.uid).collect::<BTreeSet<_>>());
+        let known = self.store(move |tx, _| tx.with_outcome(id, &uids)).await?;
+        listed.retain(|mail| !known.contains(&mail.uid));
+        Ok(listed)
+    }
+
     /// Mails that were claimed and came to no outcome, by an unclean end or because the server withheld them: one by
     /// one, so that one which kills us is found.
     async fn redo(&mut self, session: &mut Session, folder: &mut Folder) -> Result<(), VisitError> {
         let id = folder.id;
-        for pending in self.store(move |tx, _| tx.pending(id)).await? {
-            if self.shared.stop.is_cancelled() {
+        let (pending, silent_before) =
+            self.store(move |tx, _| Ok((tx.pending(id)?, tx.silent_before(id)?))).await?;
+        folder.silent_before = folder.silent_before.max(silent_before);
+        for pending in pending {
+            if self.is_over() {
                 return Ok(());
             }
             let listed = session.list_uids(&[pending.uid]).await?;
@@ -230,7 +266,7 @@ impl Watch<'_> {
         let mut in_hand: Option<Batch> = None;
         let mut result = Ok(());
         for chunk in self.batches(&fresh) {
-            if self.shared.stop.is_cancelled() {
+            if self.is_over() {
                 break;
             }
             let storing = in_hand.take();
@@ -262,15 +298,7 @@ impl Watch<'_> {
         if !broken {
             self.settle(session, unsettled).await?;
         }
-        result?;
-        if !self.shared.stop.is_cancelled()
-            && let Some(last) = listed.last()
-        {
-            let (id, uid) = (folder.id, last.uid);
-            self.store(move |tx, _| tx.advance(id, uid)).await?; // past mail that was left alone, too
-            folder.last_uid = last.uid;
-        }
-        Ok(())
+        result
     }
 
     /// Mail from before our time is accounted for and left in place.
@@ -294,7 +322,7 @@ impl Watch<'_> {
     }
 
     async fn alert(&self, kind: &'static str, detail: &str) {
-        let (subject, detail) = (subject(&self.mailbox.name, self.folder), detail.to_owned());
+        let (subject, detail) = (folder_subject(&self.mailbox.name, self.folder), detail.to_owned());
         let noted = self.store(move |tx, now| tx.alert(now, kind, &subject, &detail)).await;
         if let Err(error) = noted {
             tracing::error!(%error, "an alert could not be noted");
@@ -310,9 +338,4 @@ impl Watch<'_> {
             self.shared.writer.call(move |store| store.transaction(|tx| work(tx, clock::now()))).await?;
         Ok(done?)
     }
-}
-
-/// What an alert of a folder is about.
-fn subject(mailbox: &str, folder: &str) -> String {
-    format!("{mailbox}/{folder}")
 }

@@ -19,8 +19,6 @@ use pace::Pace;
 
 /// Nothing is due: the outbox is looked at again after this at the latest, in case the clock was set.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// How soon it is noticed that somebody else wrote to the database, such as `acuse ingest`.
-const NOTICE: Duration = Duration::from_secs(1);
 /// The relay does not answer: the worker waits up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The database does not answer: the outbox is looked at again after this.
@@ -65,8 +63,6 @@ struct Worker {
     null_refused: bool,
     /// The relay failed, and an alert says so.
     relay_fails: bool,
-    /// The database's version when somebody else last wrote to it.
-    version: Option<i64>,
 }
 
 impl Worker {
@@ -83,7 +79,6 @@ impl Worker {
             breaker: false,
             null_refused: false,
             relay_fails: true, // an alert of the last run may stand
-            version: None,
             shared,
         }
     }
@@ -274,11 +269,10 @@ impl Worker {
 
     /// Waits until something may have become due.
     async fn rest(&mut self, at_most: Duration) {
-        let Self { shared, version, .. } = self;
+        let shared = &self.shared;
         tokio::select! {
             () = tokio::time::sleep(at_most) => {}
             () = shared.outbox.notified() => {}
-            () = somebody_wrote(shared, version) => {}
             () = shared.stop.cancelled() => {}
         }
     }
@@ -320,21 +314,6 @@ fn judge(due: &Due, outcome: Outcome, retry: &[SignedDuration], now: Timestamp) 
         Outcome::Refused { reply, .. } => Delivery::Refused(reply),
     };
     Noted { id: due.id, delivery, offered }
-}
-
-/// Waits until another connection than ours has committed since the last time; the first time it may be long ago.
-async fn somebody_wrote(shared: &Shared, seen: &mut Option<i64>) {
-    loop {
-        tokio::time::sleep(NOTICE).await;
-        let version = match shared.writer.call(|store| store.data_version()).await {
-            Ok(version) => version.ok(),
-            Err(WriterGone) => return, // the next look says so
-        };
-        if version.is_some() && version != *seen {
-            *seen = version;
-            return;
-        }
-    }
 }
 
 fn log(due: &Due, outcome: &Outcome) {

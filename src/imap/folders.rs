@@ -43,6 +43,15 @@ impl Session {
         Ok(name)
     }
 
+    /// Tells whether a folder is there, wherever the server keeps it.
+    ///
+    /// # Errors
+    /// [`ImapError`]
+    pub async fn has_folder(&mut self, folder: &str) -> Result<bool, ImapError> {
+        let inbox = folder.eq_ignore_ascii_case("INBOX");
+        Ok(inbox || matches!(self.find(folder).await?, Found::Here(_)))
+    }
+
     /// A folder's name on the server; when there is no such folder, the name it would most likely have.
     pub(super) async fn locate(&mut self, folder: &str) -> Result<String, ImapError> {
         if folder.eq_ignore_ascii_case("INBOX") {

@@ -165,30 +165,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// From now on, nothing that arrived before `now` is acknowledged in any folder: the database was restored (I18).
-    /// What waited in the outbox may have been sent since the copy was made: a person decides. No number up to
-    /// `ticket` is given to a ticket any more.
-    pub fn silence_the_past(&self, ticket: i64, now: Timestamp) -> Result<()> {
-        self.connection
-            .execute("DELETE FROM sqlite_sequence WHERE name = 'ticket' AND seq < ?1", [ticket])?;
-        self.connection.execute(
-            "INSERT INTO sqlite_sequence (name, seq) SELECT 'ticket', ?1
-             WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'ticket')",
-            [ticket],
-        )?;
-        self.connection.execute("UPDATE folder SET silent_before = max(silent_before, ?1)", [ms(now)])?;
-        self.connection.execute(
-            "UPDATE outbox SET state = 'held', held_by = 'restored', last_error = 'the database was restored'
-             WHERE state IN ('due', 'sending')",
-            [],
-        )?;
-        self.event(now, None, None, "restored", &serde_json::json!({}))
+    /// Where in a folder mail is silent by its age: a rescan may move it.
+    pub fn silent_before(&self, folder: FolderId) -> Result<Timestamp> {
+        let sql = "SELECT silent_before FROM folder WHERE id = ?1";
+        Ok(at(self.connection.query_row(sql, [folder.0], |row| row.get(0))?))
     }
 
-    /// The highest number that was given to a ticket; 0 before the first.
-    pub fn highest_ticket(&self) -> Result<i64> {
-        let sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'ticket'";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    /// A folder is not there any more, nor what was claimed in it.
+    pub fn folder_is_gone(&self, mailbox: &str, name: &str) -> Result<()> {
+        self.forget_other_uids(mailbox, name, 0) // RFC 3501 §2.3.1.1: none has the UIDVALIDITY 0
     }
 
     /// Claims a batch: after a crash, exactly these are redone one by one. Rows that were claimed before are kept.

@@ -3,26 +3,33 @@
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+mod account;
 mod ack;
 mod apply;
+mod backup;
 mod claim;
 mod customers;
 mod erase;
+mod epoch;
 mod facts;
+mod mailboxes;
 mod open;
 mod outbox;
 mod packed;
 mod quarantine;
 mod reports;
+mod sound;
 mod tickets;
-mod account;
 mod writer;
 
 pub use account::Account;
 pub use apply::{Entry, Fresh, Incoming, MessageId, Setting};
+pub use backup::{BackupError, Copied, backup};
 pub use claim::{ArrivalId, Folder, FolderId, Intake, NewArrival, Pending, Unsettled};
 pub use customers::{CustomerRow, KeyKind};
+pub use epoch::RESERVED_NUMBERS;
 pub use erase::{Erased, Erasure};
+pub use mailboxes::{FolderState, MailboxOrder, Standing, folder_subject};
 pub use open::{DATABASE, OpenError, create, open, verify};
 pub use outbox::{Breaker, Delivery, Due, HeldBy, Order, OutboxPage, OutboxRow, OutboxState, Rate, Refusal};
 pub use packed::Packed;
@@ -138,24 +145,10 @@ impl Tx<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO alert (kind, subject, detail, first, last) VALUES (?1, ?2, ?3, ?4, ?4)
-                 ON CONFLICT DO UPDATE SET detail = ?3, last = ?4, count = count + 1, ended = NULL",
+                 ON CONFLICT DO UPDATE SET first = CASE WHEN ended IS NULL THEN first ELSE ?4 END,
+                     detail = ?3, last = ?4, count = count + 1, ended = NULL",
             )?
             .execute(rusqlite::params![kind, subject, detail, ms(at)])?;
-        Ok(())
-    }
-
-    /// The counter that tells a restored database (I18).
-    pub fn epoch(&self) -> Result<i64> {
-        let sql = "SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'epoch'";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
-    }
-
-    /// Sets the counter.
-    pub fn set_epoch(&self, count: i64) -> Result<()> {
-        self.connection.execute(
-            "INSERT INTO meta (key, value) VALUES ('epoch', ?1) ON CONFLICT DO UPDATE SET value = ?1",
-            [count.to_string()],
-        )?;
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! Opens the database, or says exactly why not (I14): `run` never creates one.
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -70,6 +73,14 @@ pub enum OpenError {
         /// SQLite's own words.
         why: String,
     },
+    /// A copy was put beside the WAL of the database that it replaces.
+    #[error("{wal} belongs to another database than {path}")]
+    ForeignWal {
+        /// The file.
+        path: String,
+        /// What lies beside it.
+        wal: String,
+    },
     /// This build's SQLite is too old.
     #[error("SQLite {0} has a bug that loses committed data; 3.51.3 is the oldest that may be used")]
     OldSqlite(String),
@@ -82,7 +93,9 @@ impl OpenError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Missing(_) => "`acuse init` creates it; if there was one, restore it from the backup first",
+            Self::Missing(_) => {
+                "`acuse init` creates it; if there was one, look whether its disk is mounted, or restore the backup first"
+            }
             Self::Exists(_) => "to start anew, move the old state directory away first",
             Self::Empty(_) => "restore it from the backup, or remove the file and run `acuse init`",
             Self::Foreign { .. } => "check state_dir in acuse.toml",
@@ -91,7 +104,12 @@ impl OpenError {
             Self::ReadOnly(_) => {
                 "check the owner of state_dir, and whether its file system is mounted read-only"
             }
-            Self::Corrupt { .. } => "restore the last backup; the mails stored since are still on the server",
+            Self::Corrupt { .. } => {
+                "restore the last backup: what was moved since is found again on the server"
+            }
+            Self::ForeignWal { .. } => {
+                "it was left when a backup was put back: remove it, and the -shm file; SQLite would write it over the backup"
+            }
             Self::OldSqlite(_) => "build acuse with the bundled SQLite",
             Self::Store(_) => "see the message; nothing was changed",
         }
@@ -104,12 +122,11 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// Creates an empty database in `dir`; fails if there is one.
+/// Creates an empty database in `dir`; fails if there is one, or a link to where one should be.
 pub fn create(dir: &Path) -> Result<Store, OpenError> {
     let path = dir.join(DATABASE);
-    let name = path.display().to_string();
-    if path.exists() {
-        return Err(OpenError::Exists(name));
+    if path.symlink_metadata().is_ok() {
+        return Err(OpenError::Exists(path.display().to_string()));
     }
     let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // before the first table
@@ -123,16 +140,36 @@ pub fn create(dir: &Path) -> Result<Store, OpenError> {
 pub fn open(dir: &Path) -> Result<Store, OpenError> {
     let path = dir.join(DATABASE);
     let name = path.display().to_string();
-    let size = match path.metadata() {
-        Ok(metadata) => metadata.len(),
+    let store = open_file(&path)?;
+    // A copy is in rollback mode, in which a reader would stop the writer.
+    let mode: String = store
+        .connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .map_err(|error| damage(&name, error.into()))?;
+    if mode == "wal" {
+        return Ok(store);
+    }
+    Err(OpenError::Foreign { path: name, why: format!("its journal mode stays `{mode}`") })
+}
+
+/// Opens a database, checked and migrated, in whatever journal mode it is.
+pub(super) fn open_file(path: &Path) -> Result<Store, OpenError> {
+    let name = path.display().to_string();
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
         Err(why) if why.kind() == ErrorKind::NotFound => return Err(OpenError::Missing(name)),
         Err(why) => return Err(OpenError::Unreadable { path: name, why }),
     };
-    if size == 0 {
+    if !metadata.is_file() {
+        let why = if metadata.is_dir() { "it is a directory" } else { "it is no file" };
+        return Err(OpenError::Foreign { path: name, why: why.to_owned() });
+    }
+    if metadata.len() == 0 {
         return Err(OpenError::Empty(name)); // SQLite would call it a healthy, new database
     }
+    refuse_foreign_wal(path)?;
     let mut connection =
-        connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
+        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
     if connection.is_readonly("main")? {
         return Err(OpenError::ReadOnly(name));
     }
@@ -160,22 +197,69 @@ pub fn open(dir: &Path) -> Result<Store, OpenError> {
 /// It uses a connection of its own: FTS5 keeps what it saw in a check, and takes it for corruption in a later one
 /// on the same connection when somebody else wrote in between.
 pub fn verify(dir: &Path) -> Result<(), OpenError> {
-    let path = dir.join(DATABASE);
+    verify_file(&dir.join(DATABASE))
+}
+
+/// The same for any database.
+pub(super) fn verify_file(path: &Path) -> Result<(), OpenError> {
     let name = path.display().to_string();
     let connection =
-        connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
+        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
     let verdicts = || -> rusqlite::Result<Vec<String>> {
         connection.prepare("PRAGMA quick_check(10)")?.query_map([], |row| row.get(0))?.collect()
     };
     let verdicts = verdicts().map_err(|error| damage(&name, error.into()))?;
     let is_fine = |verdict: &String| verdict == "ok" || verdict.contains("message_text");
-    match verdicts.into_iter().find(|verdict| !is_fine(verdict)) {
-        Some(why) => Err(OpenError::Corrupt { path: name, why }),
+    if let Some(why) = verdicts.into_iter().find(|verdict| !is_fine(verdict)) {
+        return Err(OpenError::Corrupt { path: name, why });
+    }
+    let made = Connection::open_in_memory()?;
+    MIGRATIONS.iter().try_for_each(|sql| made.execute_batch(sql))?;
+    let found = columns(&connection).map_err(|error| damage(&name, error.into()))?;
+    match columns(&made)?.difference(&found).next() {
         None => Ok(()),
+        Some((column, _)) => {
+            Err(OpenError::Corrupt { path: name, why: format!("the column {column} is not as it was made") })
+        }
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+/// The tables' columns, and how each is declared; those of the full-text index apart, without which tickets go on. A
+/// damaged schema reads as another one.
+fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String)>> {
+    let mut rows = connection.prepare(
+        "SELECT made.name || '.' || held.name, held.type || ' ' || held.\"notnull\" || ' ' || held.pk
+         FROM sqlite_schema AS made JOIN pragma_table_info(made.name) AS held WHERE made.type = 'table' AND made.name NOT GLOB 'message_text*'",
+    )?;
+    rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// A backup is in rollback mode, and whatever lies beside it as a WAL is not its own: SQLite would write it over the
+/// backup all the same.
+fn refuse_foreign_wal(path: &Path) -> Result<(), OpenError> {
+    /// The file format's read version (https://sqlite.org/fileformat.html §1.3.3): 1 is rollback mode, 2 is WAL.
+    const READ_VERSION: u64 = 19;
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let wal = Path::new(&wal);
+    if wal.metadata().map_or(0, |metadata| metadata.len()) == 0 {
+        return Ok(());
+    }
+    let unreadable = |why| OpenError::Unreadable { path: path.display().to_string(), why };
+    let file = File::open(path).map_err(unreadable)?;
+    let mut version = [0];
+    let read = file.read_at(&mut version, READ_VERSION);
+    // Closing it would drop every lock that SQLite holds on it in this process (POSIX; https://sqlite.org/howtocorrupt.html §2.2).
+    std::mem::forget(file);
+    read.map_err(unreadable)?;
+    if version != [1] {
+        return Ok(());
+    }
+    Err(OpenError::ForeignWal { path: path.display().to_string(), wal: wal.display().to_string() })
+}
+
+/// A connection set up as every one of ours.
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::OldSqlite(rusqlite::version().to_owned()));
     }

@@ -1,5 +1,7 @@
 //! The exact bytes of a mail as the store keeps them: compressed, by their own hash (I2).
 
+use std::io::{ErrorKind, Read as _};
+
 use rusqlite::params;
 
 use super::{Result, Tx};
@@ -20,10 +22,7 @@ const LEVEL: i32 = 1;
 impl Packed {
     /// Packs the exact bytes of a mail.
     pub fn new(raw: &[u8]) -> std::io::Result<Self> {
-        let mut hash = [0; 32];
-        let digest = ring::digest::digest(&ring::digest::SHA256, raw);
-        hash.iter_mut().zip(digest.as_ref()).for_each(|(into, byte)| *into = *byte);
-        Ok(Self { hash, size: raw.len(), zstd: zstd::bulk::compress(raw, LEVEL)? })
+        Ok(Self { hash: hash(raw), size: raw.len(), zstd: zstd::bulk::compress(raw, LEVEL)? })
     }
 
     /// The size as a column holds it.
@@ -42,7 +41,22 @@ impl Tx<'_> {
     }
 }
 
-/// Unpacks the exact bytes of a stored mail.
+/// SHA-256 of the exact bytes of a mail.
+pub(super) fn hash(raw: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    let digest = ring::digest::digest(&ring::digest::SHA256, raw);
+    hash.iter_mut().zip(digest.as_ref()).for_each(|(into, byte)| *into = *byte);
+    hash
+}
+
+/// Unpacks the exact bytes of a stored mail. No room is made for more than comes: on a damaged page the size may be
+/// any number.
 pub(super) fn unpack(packed: &[u8], size: i64) -> Result<Vec<u8>> {
-    Ok(zstd::bulk::decompress(packed, usize::try_from(size).unwrap_or(0))?)
+    let size = u64::try_from(size).unwrap_or(0);
+    let mut raw = Vec::new();
+    zstd::Decoder::new(packed)?.take(size.saturating_add(1)).read_to_end(&mut raw)?;
+    if raw.len() as u64 == size {
+        return Ok(raw);
+    }
+    Err(std::io::Error::new(ErrorKind::InvalidData, format!("it has not the {size} bytes it had")).into())
 }

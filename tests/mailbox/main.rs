@@ -20,9 +20,12 @@ use support::smtp_peer::{self, Fate, SmtpPeer};
 mod support;
 
 mod arriving;
+mod disk;
 mod ending;
 mod neighbours;
+mod orders;
 mod past;
+mod rescan;
 mod servers;
 mod settling;
 mod spoilt;
@@ -140,6 +143,23 @@ impl<Server> Scene<Server> {
             let wanted = outcomes.iter().find(|(name, _)| *name == kind).map_or(0, |(_, mails)| *mails);
             assert_eq!(check[kind], wanted, "{kind}: {check:#}\n{}", self.site.log());
         }
+    }
+
+    /// Waits until nothing is to be listed again any more.
+    fn wait_for_rescan(&self) {
+        eventually("the rescan", || self.site.log().contains("rescanned:").then_some(()));
+    }
+
+    /// Waits until so many mails opened a ticket, and every mail has its outcome: the counts of `db check`. How often
+    /// a mail was seen again by a rescan depends on who was faster.
+    fn wait_for_opened(&self, mails: u64) -> Value {
+        eventually(&format!("{mails} opened; log:\n{}", self.site.log()), || {
+            let check = self.site.json(&["db", "check"]);
+            (check["opened"].as_u64() >= Some(mails) && check["pending"] == 0).then_some(())
+        });
+        let check = self.site.assert_conserved();
+        assert_eq!(check["opened"], mails, "{check:#}\n{}", self.site.log());
+        check
     }
 
     /// To whom acknowledgements went, sorted.

@@ -59,6 +59,8 @@ impl Site {
             port = {smtp_port}
             tls = "none"
             from = "Soporte MiHost <{ADDRESS}>"
+            [limits]
+            min_free_mib = 1 # a test needs no more, and the disk of who runs it may be small
             "#,
             imap_host = imap.ip(),
             imap_port = imap.port(),

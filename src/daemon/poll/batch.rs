@@ -150,8 +150,8 @@ impl Watch<'_> {
     pub(super) async fn ingest(&self, folder: &Folder, batch: Batch) -> Result<Vec<Done>, VisitError> {
         let Batch { mails, uids, last_uid, withheld: _, _room } = batch;
         let read = self.shared.readers.read(mails, &self.shared.policy).await.map_err(StoreError::from)?;
-        let keep = self.mailbox.after == After::Keep;
-        let cursor = Cursor { folder: folder.id, last_uid, keep };
+        let keep = self.again || self.mailbox.after == After::Keep;
+        let cursor = Cursor { folder: folder.id, last_uid: self.cursor(last_uid), keep };
         let (config, policy) = (self.shared.config.clone(), self.shared.policy.clone());
         let stored = self
             .shared
@@ -169,6 +169,11 @@ impl Watch<'_> {
             Some(Done { id: mail.id, uid: *uids.get(&mail.id)?, outcome, impact })
         });
         Ok(done.collect())
+    }
+
+    /// How far a folder was read that was read up to `uid`: where mail is listed again, there is no such thing.
+    fn cursor(&self, uid: u32) -> u32 {
+        if self.again { 0 } else { uid }
     }
 
     /// One line per mail (docs/log.md).
@@ -212,13 +217,14 @@ impl Watch<'_> {
         );
         let (claims, id, uid, mailbox) =
             (claims(&[*mail], clock::now()), folder.id, mail.uid, self.mailbox.name.clone());
+        let cursor = self.cursor(uid);
         self.store(move |tx, now| {
             for arrival in tx.claim(id, &claims, now)? {
                 let why = format!("UID {uid} cannot be fetched; it stays on the server");
                 tx.quarantine_unread(arrival, &mailbox, Reason::Unfetchable, None, &why, now)?;
                 tx.settled([arrival])?;
             }
-            tx.advance(id, uid)
+            tx.advance(id, cursor)
         })
         .await
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{VisitError, Watch, subject};
-use crate::config::After;
+use super::{VisitError, Watch};
+use crate::config::{After, folder_for};
 use crate::imap::{ImapError, MAX_SET, Session, Settle};
-use crate::store::{ArrivalId, Folder, Unsettled};
+use crate::store::{ArrivalId, Folder, Unsettled, folder_subject};
 use crate::ticket::{Impact, Outcome};
 
 impl Watch<'_> {
@@ -52,7 +52,7 @@ impl Watch<'_> {
                 match settled {
                     Ok(()) => {
                         let ids: Vec<ArrivalId> = some.iter().map(|mail| mail.id).collect();
-                        let subject = subject(&self.mailbox.name, self.folder);
+                        let subject = folder_subject(&self.mailbox.name, self.folder);
                         self.store(move |tx, now| {
                             tx.settled(ids)?;
                             tx.alert_ends(now, "cannot_settle", &subject)
@@ -94,13 +94,7 @@ fn place(after: &After, quarantine_to: &str, mail: &Done) -> Place {
         After::Delete => Place::Deleted,
         After::Move(to) => {
             let is_case = matches!(mail.outcome, Outcome::Opened | Outcome::Appended);
-            let queue = match mail.impact.filter(|_| is_case) {
-                Some(Impact::High) => "Alto",
-                Some(Impact::Medium) => "Medio",
-                Some(Impact::Low) => "Bajo",
-                None => "Otros",
-            };
-            Place::Folder(to.replace("{impact}", queue))
+            Place::Folder(folder_for(to, mail.impact.filter(|_| is_case)))
         }
     }
 }
