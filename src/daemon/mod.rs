@@ -271,7 +271,13 @@ pub fn init(state_dir: &Path) -> Result<(), DaemonError> {
         writeln!(file, "1 {hex}")?;
         file.sync_all()?;
     }
+    sync_names(state_dir)?;
     Ok(())
+}
+
+/// Brings the names in a directory to the disk: syncing a file brings only what is in it (fsync(2)).
+fn sync_names(directory: &Path) -> std::io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
