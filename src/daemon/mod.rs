@@ -41,6 +41,14 @@ pub enum DaemonError {
     /// No thread key: answers could not be tied to their tickets.
     #[error("there is no thread key in {0}")]
     NoKey(String),
+    /// There may be one, and it cannot be read.
+    #[error("cannot read the thread key {path}: {why}")]
+    Key {
+        /// The file.
+        path: String,
+        /// The system's own words.
+        why: std::io::Error,
+    },
     /// A thread or a signal handler could not be had.
     #[error("cannot start: {0}")]
     Io(#[from] std::io::Error),
@@ -109,7 +117,7 @@ const GRACE: Duration = Duration::from_secs(30);
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Runs until `stop`: every batch in hand is finished, nothing new is begun.
-pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Result<(), DaemonError> {
+pub async fn run(mut config: Config, policy: Policy, stop: CancellationToken) -> Result<(), DaemonError> {
     let state_dir = config.state_dir.clone();
     if !state_dir.is_dir() {
         return Err(OpenError::Missing(state_dir.join(store::DATABASE).display().to_string()).into());
@@ -117,9 +125,7 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     let _lock = StateLock::take(&state_dir)?;
     let mut database = store::open(&state_dir)?;
     store::verify(&state_dir)?;
-    if config.site.keys.is_empty() {
-        return Err(DaemonError::NoKey(state_dir.display().to_string()));
-    }
+    require_key(&mut config)?;
     let now = clock::now();
     if lock::count_up(&state_dir, &mut database, now)? {
         tracing::warn!("the database was restored: nothing that arrived until now is acknowledged");
@@ -253,6 +259,23 @@ fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "systemd did not listen");
     }
+}
+
+/// Makes sure of a thread key. The configuration does without one that cannot be read; here its absence is told from a
+/// failing disk, which may be better at the next start.
+pub fn require_key(config: &mut Config) -> Result<(), DaemonError> {
+    if config.site.keys.is_empty() {
+        let path = config.state_dir.join(crate::config::THREAD_KEY);
+        match crate::config::read_keys(&config.state_dir) {
+            Ok(keys) => config.site.keys = keys,
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
+            Err(why) => return Err(DaemonError::Key { path: path.display().to_string(), why }),
+        }
+    }
+    if config.site.keys.is_empty() {
+        return Err(DaemonError::NoKey(config.state_dir.display().to_string()));
+    }
+    Ok(())
 }
 
 /// Makes a state directory ready: database and thread key.
