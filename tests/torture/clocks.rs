@@ -116,20 +116,28 @@ fn when_the_clock_jumps_each_mail_is_one_ticket_with_the_promise_of_its_arrival(
     );
 }
 
+/// A host without a battery, before the network has told it the time: whether the daemon waits for that or works.
 #[test]
 fn a_host_that_starts_in_1970_loses_nothing() {
     let policy = policy();
-    let in_1970 = |disk: &Disk| disk.shift_clock(60 - Timestamp::now().as_second());
-    let (stage, disk) = Stage::on_disk(unlimited, |_, disk| in_1970(disk));
+    let (mut stage, disk) = Stage::on_disk(unlimited, |_, _| {});
+    assert!(stage.site.stop().success());
+    disk.shift_clock(60 - Timestamp::now().as_second());
     stage.receive("ana@antes.example", "Servidor caído");
-    Progress { site: &stage.site, smtp: &stage.smtp }.wait_for(1);
+    stage.site.start();
+    if stage.site.becomes_ready() {
+        Progress { site: &stage.site, smtp: &stage.smtp }.wait_for(1);
+    } else {
+        assert_eq!(stage.site.wait_for_end().code(), Some(75), "{}", stage.site.log());
+    }
     disk.shift_clock(0);
+    if !stage.site.is_running() {
+        stage.site.run();
+    }
     stage.receive("leo@despues.example", "Servidor caído");
     Progress { site: &stage.site, smtp: &stage.smtp }.wait_for(2);
     stage.assert_whole();
-    let made = promises(&stage, &policy);
-    assert!(made[0].received < Timestamp::from_second(DAY).unwrap(), "{made:?}");
-    assert_eq!(made.len(), 2);
+    assert_eq!(promises(&stage, &policy).len(), 2);
     stage.in_state("ana@antes.example", "sent");
     stage.in_state("leo@despues.example", "sent");
     assert_eq!(stage.smtp.mails().len(), 2);

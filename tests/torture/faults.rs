@@ -80,7 +80,7 @@ fn whatever_write_or_sync_fails_everything_is_done_in_the_end_and_once() {
 /// Every fault there is, or as many of them as are asked for, spread over all operations.
 fn faults(operations: u64, seed: u64) -> Vec<Fault> {
     let all = std::env::var("TORTURE_FAULTS").is_ok_and(|text| text == "all");
-    let number = if all { u64::MAX } else { size("TORTURE_FAULTS", 120) };
+    let number = if all { u64::MAX } else { size("TORTURE_FAULTS", 90) };
     let kinds = [Refusal::Fails, Refusal::Full, Refusal::Half];
     let kinds = kinds.into_iter().flat_map(|how| [true, false].map(|once| (how, once)));
     let kinds: Vec<_> = kinds.collect();
@@ -89,11 +89,11 @@ fn faults(operations: u64, seed: u64) -> Vec<Fault> {
         return (1..=operations).flat_map(each).collect();
     }
     let mut dice = Dice::new(seed, 0);
-    let stride = |index: u64| (index * operations / number + 1, (index + 1) * operations / number + 1);
+    // closer together at the start, where a daemon that gives up wrongly stays down
+    let from = |index: u64| index * index * operations / (number * number) + 1;
     let pick = |index: u64| {
-        let (from, to) = stride(index);
         let (how, once) = kinds[dice.index(kinds.len())];
-        Fault { at: from + dice.below((to - from).max(1)), how, once }
+        Fault { at: from(index) + dice.below((from(index + 1) - from(index)).max(1)), how, once }
     };
     (0..number).map(pick).collect()
 }
@@ -190,7 +190,10 @@ fn await_end(site: &mut Site, imap: &ImapPeer, disk: &Disk, fault: Fault) -> End
         let said = || site.log().contains("error: ");
         assert!(within(PATIENCE, || said().then_some(())).is_some(), "{fault:?}: it ended without a word");
         let code = status.code().unwrap_or_else(|| panic!("{fault:?}: {status}; log:\n{}", site.log()));
-        assert!([65, 74, 75].contains(&code), "{fault:?}: ended with {code}; log:\n{}", site.log());
+        // The service manager starts it again after these; the others wait for a person. SQLite takes a file that could
+        // not be opened for writing once for one that never can.
+        let again = [74, 75].contains(&code) || fault.once && site.log().contains("is read-only");
+        assert!(again, "{fault:?}: ended with {code}; log:\n{}", site.log());
     }
     end
 }
