@@ -10,7 +10,7 @@ check:
 test *args:
     scripts/test {{args}}
 
-# the harnesses of tests/torture at length, in release: an hour, and a table at the end; arguments go to the tests
+# the harnesses of tests/torture at length, in release: half an hour, and a table at the end; arguments go to the tests
 torture *args:
     scripts/torture {{args}}
 
