@@ -9,7 +9,9 @@ use acuse::ticket::PlanId;
 use jiff::{SignedDuration, Timestamp};
 
 use super::support::disk::Disk;
+use super::support::smtp_peer::{Fault, Step};
 use super::support::stage::Stage;
+use super::support::{PATIENCE, within};
 use super::{Dice, Progress, report, unlimited};
 
 const HOUR: i64 = 3_600;
@@ -177,4 +179,47 @@ fn the_zone_of_the_host_and_its_daylight_saving_change_no_promise() {
         known = Some(made);
     }
     report("zones", seed, start, &format!("{zones:?} at {CHANGES:?}: the same promises"));
+}
+
+/// Three acknowledgements wait for a relay that is out of order; the clock jumps, and the relay is there again.
+fn wait_through(jump: i64) -> Stage {
+    let (stage, disk) = Stage::on_disk(unlimited, |_, _| {});
+    stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
+    for from in WAITING {
+        stage.receive(from, "Servidor caído");
+        stage.deferred(from);
+    }
+    disk.shift_clock(jump);
+    stage.smtp.no_faults();
+    stage.receive_at("leo@despues.example", "Servidor caído", later(now(), jump));
+    stage.in_state("leo@despues.example", "sent");
+    stage
+}
+
+const WAITING: [&str; 3] = ["ana@espera.example", "luis@aguarda.example", "eva@confia.example"];
+
+/// The outbox looks up every half a minute, clock or no clock.
+fn assert_sent(stage: &Stage, jump: i64) {
+    let sent = "SELECT count(*) FROM outbox WHERE state = 'sent'";
+    let all = WAITING.len() as i64 + 1;
+    let met = within(3 * PATIENCE, || (stage.count(sent) == all).then_some(()));
+    assert!(met.is_some(), "{jump}: {:#?}; log:\n{}", stage.site.outbox(), stage.site.log());
+    for from in WAITING {
+        stage.in_state(from, "sent").assert_copies(&stage.smtp.mails_to(from));
+    }
+    stage.assert_whole();
+}
+
+#[test]
+fn a_jump_forward_does_not_expire_what_waits() {
+    for jump in [HOUR, DAY] {
+        assert_sent(&wait_through(jump), jump);
+    }
+}
+
+#[test]
+fn a_jump_backward_does_not_stall_what_waits() {
+    for jump in [-HOUR, -DAY] {
+        assert_sent(&wait_through(jump), jump);
+    }
 }
