@@ -10,6 +10,10 @@ check:
 test *args:
     scripts/test {{args}}
 
+# the harnesses of tests/torture at length, in release: half an hour, and a table at the end; arguments go to the tests
+torture *args:
+    scripts/torture {{args}}
+
 # the real daemon on a dozen mails, on loopback
 demo *args:
     cargo demo {{args}}

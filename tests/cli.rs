@@ -530,7 +530,7 @@ fn an_unreadable_state_directory_is_not_an_empty_one() {
     let site = builder().init();
     fs::rename(site.state_dir(), site.directory().join("elsewhere")).unwrap();
     fs::write(site.state_dir(), "a file, where the directory was").unwrap();
-    refused(&site.acuse(&["tickets", "list"]), DATABASE, &["cannot be read", "hint: check the owner"]);
+    refused(&site.acuse(&["tickets", "list"]), DATABASE, &["cannot be opened", "hint: check the owner"]);
 }
 
 /// The mount point of a disk that is not there: nothing is made in it.

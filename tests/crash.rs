@@ -9,11 +9,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    clippy::print_stderr,
     reason = "a test, whose mails arrive now"
 )]
-
-use std::time::{Duration, Instant};
 
 use support::acuse::USER;
 use support::eventually;
@@ -314,74 +311,4 @@ fn broken_sessions_do_not_count_against_a_mail() {
     stage.site.run();
     assert_one_of_each(&stage);
     assert_eq!(stage.count("SELECT count(*) FROM ticket WHERE flags = ''"), 1);
-}
-
-/// Many kills at any moment, over mails that keep coming. `ACUSE_TORTURE` sets how many, `ACUSE_TORTURE_SEED` when.
-#[test]
-fn killed_at_any_moment_every_mail_is_one_ticket_with_one_acknowledgement() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let kills = number("ACUSE_TORTURE").unwrap_or(40);
-    let seed = number("ACUSE_TORTURE_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    eprintln!("ACUSE_TORTURE={kills} ACUSE_TORTURE_SEED={seed}");
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-
-    let unlimited = 1_000_000;
-    let mut stage = Stage::open(|site| site.set("limits.per_hour", unlimited));
-    let mut mails = 0;
-    for _ in 0..kills {
-        for _ in 0..dice.below(15) {
-            stage.receive(&format!("ana@cliente{mails}.example"), "Servidor caído");
-            mails += 1;
-        }
-        // The moment of the kill is what is being tried, not what anything waits for.
-        let until = Instant::now() + Duration::from_micros(dice.below(150_000));
-        while Instant::now() < until {
-            std::thread::yield_now();
-        }
-        stage.site.kill9();
-        stage.site.run();
-    }
-    let count = |sql: &str| stage.count(sql);
-    let told = "SELECT count(*) FROM arrival WHERE settled = 1 AND outcome IS NOT NULL";
-    eventually(&format!("{mails} mails done; log:\n{}", stage.site.log()), || {
-        (count(told) == mails).then_some(())
-    });
-    let waiting = "SELECT count(*) FROM outbox WHERE state IN ('due', 'sending')";
-    eventually("an empty outbox", || (count(waiting) == 0).then_some(()));
-    stage.assert_whole();
-
-    assert_eq!(count("SELECT count(*) FROM ticket"), mails);
-    assert_eq!(count("SELECT count(DISTINCT requester) FROM ticket"), mails);
-    // A mail that happened to be alone at two kills was read from its headers, and has no acknowledgement.
-    let unread = count("SELECT count(*) FROM ticket WHERE flags LIKE '%headers_only%'");
-    assert_eq!(count("SELECT count(*) FROM outbox WHERE state = 'sent'"), mails - unread);
-    let mut copies = 0;
-    for row in (0..mails).map(|number| format!("ana@cliente{number}.example")) {
-        if count(&format!("SELECT count(*) FROM outbox WHERE recipient = '{row}'")) == 0 {
-            continue;
-        }
-        let sent = stage.in_state(&row, "sent");
-        let mut taken = stage.smtp.mails_to(&row);
-        taken.retain(|mail| mail.recipients[0].address == row);
-        sent.assert_copies(&taken);
-        assert!((1..=sent.attempts as usize).contains(&taken.len()), "{row}: {} copies", taken.len());
-        copies += taken.len();
-    }
-    let again = copies as i64 - (mails - unread);
-    assert!(again <= kills as i64, "{again} sent again at {kills} kills");
-    eprintln!(
-        "{mails} mails, {kills} kills, {again} acknowledgements sent again, {unread} read from headers"
-    );
-}
-
-/// Marsaglia's xorshift: the same seed, the same moments.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
 }

@@ -30,10 +30,8 @@ pub struct IngestArgs {
 
 /// Stores a mail and answers only when it is on disk. The acknowledgement goes out with the daemon's outbox.
 pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
-    let config = context.config(Secrets::Skip)?;
-    if config.site.keys.is_empty() {
-        return Err(daemon::DaemonError::NoKey(config.state_dir.display().to_string()).into());
-    }
+    let mut config = context.config(Secrets::Skip)?;
+    crate::daemon::require_key(&mut config)?;
     let policy = context.policy(Some(&config))?;
     let (raw, is_whole) = read_up_to(&args.file, config.max_size)?;
     let now = context.now(policy.calendar.zone())?;

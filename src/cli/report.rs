@@ -86,10 +86,7 @@ impl From<ConfigError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let code = match &error {
-            OpenError::Store(error) if error.is_temporary() => Code::TryAgain,
-            _ => Code::Database,
-        };
+        let code = if error.is_temporary() { Code::TryAgain } else { Code::Database };
         Self::new(code, error.to_string()).hint(error.hint())
     }
 }
@@ -124,6 +121,8 @@ impl From<DaemonError> for Failure {
                 .hint("only one daemon may run on a state directory; stop that one first"),
             DaemonError::NoKey(_) => Self::new(Code::Config, error.to_string())
                 .hint("restore thread.key from the backup; `acuse init` makes one in a new state directory"),
+            DaemonError::Key { .. } => Self::new(Code::Io, error.to_string())
+                .hint("check the owner of state_dir, and whether its disk is in order"),
             DaemonError::Lock(_) | DaemonError::Io(_) | DaemonError::Writer(_) | DaemonError::Panicked => {
                 Self::new(Code::Io, error.to_string())
             }

@@ -49,6 +49,14 @@ pub enum DaemonError {
     /// No thread key: answers could not be tied to their tickets.
     #[error("there is no thread key in {0}")]
     NoKey(String),
+    /// There may be one, and it cannot be read.
+    #[error("cannot read the thread key {path}: {why}")]
+    Key {
+        /// The file.
+        path: String,
+        /// The system's own words.
+        why: std::io::Error,
+    },
     /// A thread or a signal handler could not be had.
     #[error("cannot start: {0}")]
     Io(#[from] std::io::Error),
@@ -119,7 +127,7 @@ const GRACE: Duration = Duration::from_secs(30);
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Runs until `stop`: every batch in hand is finished, nothing new is begun.
-pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Result<(), DaemonError> {
+pub async fn run(mut config: Config, policy: Policy, stop: CancellationToken) -> Result<(), DaemonError> {
     let now = clock::now();
     clock::plausible(now)?;
     let state_dir = config.state_dir.clone();
@@ -129,9 +137,7 @@ pub async fn run(config: Config, policy: Policy, stop: CancellationToken) -> Res
     let _lock = StateLock::take(&state_dir)?;
     let mut database = store::open(&state_dir)?;
     store::verify(&state_dir)?;
-    if config.site.keys.is_empty() {
-        return Err(DaemonError::NoKey(state_dir.display().to_string()));
-    }
+    require_key(&mut config)?;
     let counted = lock::count_up(&state_dir, &mut database, &config.mailboxes, RESERVED_NUMBERS, now)?;
     if counted.was_restored {
         tracing::warn!("the database was restored: nothing that arrived until now is acknowledged");
@@ -298,6 +304,23 @@ fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
+/// Makes sure of a thread key. The configuration does without one that cannot be read; here its absence is told from a
+/// failing disk, which may be better at the next start.
+pub fn require_key(config: &mut Config) -> Result<(), DaemonError> {
+    if config.site.keys.is_empty() {
+        let path = config.state_dir.join(crate::config::THREAD_KEY);
+        match crate::config::read_keys(&config.state_dir) {
+            Ok(keys) => config.site.keys = keys,
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
+            Err(why) => return Err(DaemonError::Key { path: path.display().to_string(), why }),
+        }
+    }
+    if config.site.keys.is_empty() {
+        return Err(DaemonError::NoKey(config.state_dir.display().to_string()));
+    }
+    Ok(())
+}
+
 /// Makes a state directory ready: database and thread key.
 pub fn init(state_dir: &Path) -> Result<(), DaemonError> {
     use std::io::Write as _;
@@ -314,7 +337,13 @@ pub fn init(state_dir: &Path) -> Result<(), DaemonError> {
         writeln!(file, "1 {hex}")?;
         file.sync_all()?;
     }
+    sync_names(state_dir)?;
     Ok(())
+}
+
+/// Brings the names in a directory to the disk: syncing a file brings only what is in it (fsync(2)).
+fn sync_names(directory: &Path) -> std::io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

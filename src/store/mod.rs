@@ -57,13 +57,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether trying again later may help: the database is busy, or the disk is full.
+    /// Whether trying again later may help: the database is busy, or the disk fails or is full.
     pub fn is_temporary(&self) -> bool {
         use rusqlite::ErrorCode as Code;
         let Self::Sqlite(error) = self else { return false };
         matches!(
             error.sqlite_error_code(),
-            Some(Code::DatabaseBusy | Code::DatabaseLocked | Code::DiskFull | Code::SystemIoFailure)
+            Some(
+                Code::DatabaseBusy
+                    | Code::DatabaseLocked
+                    | Code::DiskFull
+                    | Code::SystemIoFailure
+                    | Code::CannotOpen
+            )
         )
     }
 }

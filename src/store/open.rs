@@ -54,8 +54,8 @@ pub enum OpenError {
         /// Ours.
         known: i64,
     },
-    /// Nobody may look at it, or its disk fails.
-    #[error("the database {path} cannot be read: {why}")]
+    /// Nobody may look at it, or its disk fails, or has no room for the files beside it.
+    #[error("the database {path} cannot be opened: {why}")]
     Unreadable {
         /// The file.
         path: String,
@@ -100,7 +100,9 @@ impl OpenError {
             Self::Empty(_) => "restore it from the backup, or remove the file and run `acuse init`",
             Self::Foreign { .. } => "check state_dir in acuse.toml",
             Self::Newer { .. } => "install the acuse that wrote it, or a newer one",
-            Self::Unreadable { .. } => "check the owner of state_dir, and whether its disk is in order",
+            Self::Unreadable { .. } => {
+                "check the owner of state_dir, and whether its disk is in order and has room"
+            }
             Self::ReadOnly(_) => {
                 "check the owner of state_dir, and whether its file system is mounted read-only"
             }
@@ -112,6 +114,19 @@ impl OpenError {
             }
             Self::OldSqlite(_) => "build acuse with the bundled SQLite",
             Self::Store(_) => "see the message; nothing was changed",
+        }
+    }
+}
+
+impl OpenError {
+    /// Whether trying again later may help: the disk failed, or was full.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreadable { why, .. } => {
+                !matches!(why.kind(), ErrorKind::PermissionDenied | ErrorKind::NotADirectory)
+            }
+            Self::Store(error) => error.is_temporary(),
+            _ => false,
         }
     }
 }
@@ -145,7 +160,7 @@ pub fn open(dir: &Path) -> Result<Store, OpenError> {
     let mode: String = store
         .connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
-        .map_err(|error| damage(&name, error.into()))?;
+        .map_err(|error| damage(&path, error.into()))?;
     if mode == "wal" {
         return Ok(store);
     }
@@ -169,14 +184,14 @@ pub(super) fn open_file(path: &Path) -> Result<Store, OpenError> {
     }
     refuse_foreign_wal(path)?;
     let mut connection =
-        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
+        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(path, error))?;
     if connection.is_readonly("main")? {
-        return Err(OpenError::ReadOnly(name));
+        return Err(unwritable(path).unwrap_or(OpenError::ReadOnly(name)));
     }
     let pragma = |connection: &Connection, what: &str| {
         connection
             .pragma_query_value(None, what, |row| row.get::<_, i64>(0))
-            .map_err(|error| damage(&name, error.into()))
+            .map_err(|error| damage(path, error.into()))
     };
     let application = pragma(&connection, "application_id")?;
     if application != i64::from(APPLICATION_ID) {
@@ -187,7 +202,7 @@ pub(super) fn open_file(path: &Path) -> Result<Store, OpenError> {
     if found > known {
         return Err(OpenError::Newer { path: name, found, known });
     }
-    migrate(&mut connection).map_err(|error| damage(&name, error))?;
+    migrate(&mut connection).map_err(|error| damage(path, error))?;
     Ok(Store { connection })
 }
 
@@ -203,19 +218,18 @@ pub fn verify(dir: &Path) -> Result<(), OpenError> {
 /// The same for any database.
 pub(super) fn verify_file(path: &Path) -> Result<(), OpenError> {
     let name = path.display().to_string();
-    let connection =
-        connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(&name, error))?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damage(path, error))?;
     let verdicts = || -> rusqlite::Result<Vec<String>> {
         connection.prepare("PRAGMA quick_check(10)")?.query_map([], |row| row.get(0))?.collect()
     };
-    let verdicts = verdicts().map_err(|error| damage(&name, error.into()))?;
+    let verdicts = verdicts().map_err(|error| damage(path, error.into()))?;
     let is_fine = |verdict: &String| verdict == "ok" || verdict.contains("message_text");
     if let Some(why) = verdicts.into_iter().find(|verdict| !is_fine(verdict)) {
         return Err(OpenError::Corrupt { path: name, why });
     }
     let made = Connection::open_in_memory()?;
     MIGRATIONS.iter().try_for_each(|sql| made.execute_batch(sql))?;
-    let found = columns(&connection).map_err(|error| damage(&name, error.into()))?;
+    let found = columns(&connection).map_err(|error| damage(path, error.into()))?;
     match columns(&made)?.difference(&found).next() {
         None => Ok(()),
         Some((column, _)) => {
@@ -296,16 +310,29 @@ fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 }
 
 /// Tells a damaged file from a foreign one and from everything else.
-fn damage(name: &str, error: OpenError) -> OpenError {
+fn damage(path: &Path, error: OpenError) -> OpenError {
     use rusqlite::ErrorCode as Code;
+    let name = path.display().to_string();
     let OpenError::Store(StoreError::Sqlite(inner)) = &error else { return error };
     let why = inner.to_string();
     match inner.sqlite_error_code() {
-        Some(Code::NotADatabase) => OpenError::Foreign { path: name.to_owned(), why },
-        Some(Code::DatabaseCorrupt) => OpenError::Corrupt { path: name.to_owned(), why },
-        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => {
-            OpenError::ReadOnly(name.to_owned())
-        }
+        Some(Code::NotADatabase) => OpenError::Foreign { path: name, why },
+        Some(Code::DatabaseCorrupt) => OpenError::Corrupt { path: name, why },
+        Some(Code::ReadOnly | Code::PermissionDenied) => OpenError::ReadOnly(name),
+        // When the system finds nothing wrong with the files, it did a moment ago: this is temporary.
+        Some(Code::CannotOpen) => unwritable(path).unwrap_or(error),
         _ => error,
     }
+}
+
+/// Why SQLite could not open the database for writing: it does not tell a file that is forbidden from a disk that fails,
+/// or has no room for a WAL. The system does, when it is asked for the same.
+fn unwritable(path: &Path) -> Option<OpenError> {
+    let name = path.display().to_string();
+    let open = |path: &Path| File::options().write(true).create(true).truncate(false).open(path);
+    let why = open(path).and_then(|_| open(&path.with_extension("db-wal"))).err()?;
+    Some(match why.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(name),
+        _ => OpenError::Unreadable { path: name, why },
+    })
 }

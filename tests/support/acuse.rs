@@ -1,5 +1,6 @@
 //! The program under test: a site of its own (acuse.toml, passwords, state directory) and `acuse` running on it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ pub const ADDRESS: &str = "soporte@mihost.example";
 pub struct SiteBuilder {
     config: Table,
     program: Vec<PathBuf>,
+    within: PathBuf,
 }
 
 /// A site: its files, and the daemon while it runs. Dropping it kills the daemon and deletes the files.
@@ -35,6 +37,11 @@ pub struct Site {
     directory: TempDir,
     program: Vec<PathBuf>,
     daemon: Option<Child>,
+    /// What the daemon alone finds in its environment, beside the rest.
+    environment: Vec<(String, OsString)>,
+    /// Where the daemon says that it is ready, until it has.
+    notify: Option<UnixDatagram>,
+    lives: usize,
     log: Arc<Mutex<String>>,
 }
 
@@ -69,7 +76,11 @@ impl Site {
         );
         // Cargo tells it to integration tests alone; an example brings a program of its own.
         let program = option_env!("CARGO_BIN_EXE_acuse").map(PathBuf::from).into_iter().collect();
-        SiteBuilder { config: config.parse().expect("the site's own TOML"), program }
+        SiteBuilder {
+            config: config.parse().expect("the site's own TOML"),
+            program,
+            within: std::env::temp_dir(),
+        }
     }
 
     pub fn directory(&self) -> &Path {
@@ -128,6 +139,11 @@ impl Site {
 
     // ── the daemon ────────────────────────────────────────────────────────────────────────────────────
 
+    /// Sets a variable in the environment of the daemon's next lives; `acuse` commands do not see it.
+    pub fn set_env(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.push((name.to_owned(), value.into()));
+    }
+
     /// Starts `acuse run` and waits until it says that it is ready; panics with its log when it does not.
     pub fn run(&mut self) {
         self.run_with(&[]);
@@ -135,12 +151,29 @@ impl Site {
 
     /// The same with more arguments, such as `--shadow`.
     pub fn run_with(&mut self, args: &[&str]) {
+        self.start_with(args);
+        assert!(self.becomes_ready(), "acuse run is not ready; its log:\n{}", self.log());
+    }
+
+    /// Starts `acuse run` and waits for nothing.
+    pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    fn start_with(&mut self, args: &[&str]) {
         assert!(!self.is_running(), "one daemon per site");
-        let path = self.directory.path().join("notify");
-        let _ = fs::remove_file(&path);
+        self.unlink_notify();
+        self.lives += 1;
+        let path = self.notify_path();
         let socket = UnixDatagram::bind(&path).expect("a socket for sd_notify(3)");
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a read time-out");
+        self.notify = Some(socket);
         self.spawn(&[&["run"], args].concat(), &path);
+    }
+
+    /// Waits until the daemon that was started says that it is ready; whether it did before it ended.
+    pub fn becomes_ready(&mut self) -> bool {
+        let socket = self.notify.take().expect("a daemon that was started and not waited for");
         let mut buffer = [0; 4096];
         let ready = within(PATIENCE, || {
             if !self.is_running() {
@@ -149,18 +182,30 @@ impl Site {
             let size = socket.recv(&mut buffer).ok()?;
             lossy(&buffer[..size]).lines().any(|line| line == "READY=1").then_some(true)
         });
-        assert!(ready == Some(true), "acuse run is not ready; its log:\n{}", self.log());
+        let path = self.notify_path();
         thread::spawn(move || {
             while path.exists() {
                 let _ = socket.recv(&mut [0; 4096]); // a full socket would block the daemon
             }
         });
+        ready == Some(true)
+    }
+
+    /// Each life has a socket of its own, so that who still reads the last one's sees that it is gone.
+    fn notify_path(&self) -> PathBuf {
+        self.directory.path().join(format!("notify-{}", self.lives))
+    }
+
+    fn unlink_notify(&mut self) {
+        self.notify = None;
+        let _ = fs::remove_file(self.notify_path());
     }
 
     fn spawn(&mut self, args: &[&str], notify: &Path) {
         let mut child = self
             .command(args)
             .env("NOTIFY_SOCKET", notify)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -184,12 +229,19 @@ impl Site {
 
     /// SIGTERM; how the daemon ended, within [`PATIENCE`].
     pub fn stop(&mut self) -> ExitStatus {
+        let child = self.daemon.as_ref().expect("a running daemon");
+        let _ = kill_process(Pid::from_child(child), Signal::TERM);
+        self.wait_for_end()
+    }
+
+    /// How the daemon ends by itself, within [`PATIENCE`].
+    pub fn wait_for_end(&mut self) -> ExitStatus {
         let mut child = self.daemon.take().expect("a running daemon");
-        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
         let ended = within(PATIENCE, || child.try_wait().expect("a child"));
+        self.unlink_notify();
         ended.unwrap_or_else(|| {
             let _ = child.kill();
-            panic!("acuse run goes on after SIGTERM; its log:\n{}", self.log())
+            panic!("acuse run does not end; its log:\n{}", self.log())
         })
     }
 
@@ -199,6 +251,7 @@ impl Site {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.unlink_notify();
     }
 
     /// SIGHUP, or any other.
@@ -302,6 +355,12 @@ impl SiteBuilder {
         self
     }
 
+    /// Puts the site into this directory in place of the system's for temporary files.
+    pub fn within(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.within = directory.into();
+        self
+    }
+
     /// Writes the files and runs `acuse init`.
     pub fn init(self) -> Site {
         let site = self.write();
@@ -311,7 +370,8 @@ impl SiteBuilder {
 
     /// Writes the files; `acuse init` is the test's own.
     pub fn write(mut self) -> Site {
-        let directory = tempfile::Builder::new().prefix("acuse-site-").tempdir().expect("a directory");
+        let directory =
+            tempfile::Builder::new().prefix("acuse-site-").tempdir_in(&self.within).expect("a directory");
         let at = |name: &str| directory.path().join(name);
         for (key, name) in [("state_dir", "state"), ("local_dir", "rules")] {
             let path = at(name).display().to_string();
@@ -320,7 +380,15 @@ impl SiteBuilder {
         fs::create_dir(at("rules")).expect("a directory");
         fs::write(at("imap.password"), PASSWORD).expect("the password's file");
         fs::write(at("acuse.toml"), self.config.to_string()).expect("acuse.toml");
-        Site { directory, program: self.program, daemon: None, log: Arc::default() }
+        Site {
+            directory,
+            program: self.program,
+            daemon: None,
+            environment: Vec::new(),
+            notify: None,
+            lives: 0,
+            log: Arc::default(),
+        }
     }
 }
 

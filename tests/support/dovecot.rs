@@ -4,11 +4,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -110,6 +110,22 @@ impl Dovecot {
     /// Delivers a mail as the host's mail transport does.
     pub fn deliver(&self, user: &str, raw: &[u8]) {
         deliver_lmtp(self.lmtp(), "sender@customer.example", user, raw);
+    }
+
+    /// Lays mails into the inbox of a user who has logged in before, as delivery agents do that know maildir(5):
+    /// many at once, and without a word to the server.
+    pub fn lay_into_inbox(&self, user: &str, mails: impl IntoIterator<Item = Vec<u8>>) {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let maildir = self.directory.path().join("mail").join(user);
+        let owner = fs::metadata(maildir.join("new")).expect("the maildir of a user");
+        for raw in mails {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{number}.M{number:09}P{}.test", process::id());
+            let fresh = maildir.join("tmp").join(&name);
+            fs::write(&fresh, raw).expect("a mail");
+            chown(&fresh, Some(owner.uid()), Some(owner.gid())).expect("chown");
+            fs::rename(&fresh, maildir.join("new").join(&name)).expect("a delivery");
+        }
     }
 
     /// Ends the server in an orderly way; the mail stays.

@@ -204,6 +204,11 @@ impl ImapPeer {
         self.shared.lock().folder(user, folder).uidvalidity
     }
 
+    /// Calls `observe` with the mails that a client asks to be moved, flagged or expunged, before that is done.
+    pub fn on_settle(&self, observe: impl Fn(&[StoredMail]) + Send + Sync + 'static) {
+        self.shared.lock().on_settle = Some(Arc::new(observe));
+    }
+
     // ── the script ────────────────────────────────────────────────────────────────────────────────────
 
     /// Plays a fault on the `nth` command (from 1, counted from now) that matches `pattern`.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::acuse::{ADDRESS, PASSWORD, Site, SiteBuilder, USER};
+use super::disk::Disk;
 use super::imap_peer::{self, ImapPeer};
 use super::smtp_peer::{self, Mail, SmtpPeer};
 use super::{PATIENCE, eventually, within};
@@ -37,23 +38,41 @@ impl Stage {
 
     /// The same with a relay of another kind.
     pub fn with_relay(options: smtp_peer::Options, set: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Self {
-        Self::between(imap_peer::Options::default(), options, set)
+        Self::between(imap_peer::Options::default(), options, set, |_| {})
     }
 
     /// The same with a mail server of another kind.
     pub fn on(options: imap_peer::Options, set: impl FnOnce(SiteBuilder) -> SiteBuilder) -> Self {
-        Self::between(options, smtp_peer::Options::default(), set)
+        Self::between(options, smtp_peer::Options::default(), set, |_| {})
+    }
+
+    /// The same on a disk and a clock of the test's own, which are set before the daemon starts.
+    pub fn on_disk(
+        set: impl FnOnce(SiteBuilder) -> SiteBuilder,
+        prepare: impl FnOnce(&mut Site, &Disk),
+    ) -> (Self, Disk) {
+        let mut disk = None;
+        let (server, relay) = (imap_peer::Options::default(), smtp_peer::Options::default());
+        let stage = Self::between(server, relay, set, |site| {
+            let under = Disk::under(&site.state_dir());
+            under.environment(false).into_iter().for_each(|(name, value)| site.set_env(name, value));
+            prepare(site, &under);
+            disk = Some(under);
+        });
+        (stage, disk.expect("it was laid under the site"))
     }
 
     fn between(
         server: imap_peer::Options,
         relay: smtp_peer::Options,
         set: impl FnOnce(SiteBuilder) -> SiteBuilder,
+        prepare: impl FnOnce(&mut Site),
     ) -> Self {
         let imap = ImapPeer::start(server, USER, PASSWORD);
         let smtp = SmtpPeer::start(relay);
         let builder = Site::builder(imap.address(), smtp.address()).set("smtp.retry", vec!["1s"]);
         let mut site = set(builder).init();
+        prepare(&mut site);
         site.run();
         imap.wait_for_idle(USER, "INBOX"); // enrolled: what comes now is acknowledged
         Self { imap, smtp, site }

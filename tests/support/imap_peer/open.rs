@@ -27,6 +27,12 @@ impl Open<'_> {
         }
         let set = args.first().map(Token::text).unwrap_or_default();
         let second = args.get(1).map(Token::text).unwrap_or_default();
+        if let Some(observe) = world.on_settle.clone().filter(|_| writes) {
+            let open = self.folder(world);
+            let last = open.last_uid();
+            let mails = open.mails.iter().filter(|mail| in_set(&set, mail.uid, last)).cloned();
+            observe(&mails.collect::<Vec<_>>());
+        }
         match name {
             "UID FETCH" => match args.get(1) {
                 Some(items) => self.fetch(world, &set, &items.words()),

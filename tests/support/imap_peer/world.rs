@@ -44,6 +44,8 @@ pub struct Trap {
     pub fault: Fault,
 }
 
+pub type OnSettle = Arc<dyn Fn(&[StoredMail]) + Send + Sync>;
+
 #[derive(Default)]
 pub struct World {
     pub users: BTreeMap<String, User>,
@@ -55,6 +57,7 @@ pub struct World {
     pub traps: Vec<Trap>,
     /// How often the held answers were let go.
     pub releases: usize,
+    pub on_settle: Option<OnSettle>,
     pub over: bool,
 }
 
