@@ -88,7 +88,7 @@ impl Default for Limits {
             per_address_day: 20,
             per_domain_hour: 30,
             per_hour: 600,
-            breaker_floor: 100,
+            breaker_floor: 300,
         }
     }
 }

@@ -87,6 +87,7 @@ fn the_corpus_is_drained_from_a_real_server_and_only_people_are_acknowledged() {
         .set("limits.per_address_day", 100_000)
         .set("limits.per_domain_hour", 100_000)
         .set("limits.per_hour", 1_000_000)
+        .set("limits.breaker_floor", 1_000_000)
         .set("mailbox.0.poll", "1s")
         .init();
     site.run();

@@ -69,7 +69,8 @@ fn a_backup_of_any_moment_restores_every_mail_and_acknowledges_none_again() {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
 
     let unlimited = 1_000_000;
-    let mut stage = Stage::open(|site| site.set("limits.per_hour", unlimited));
+    let mut stage =
+        Stage::open(|site| site.set("limits.per_hour", unlimited).set("limits.breaker_floor", unlimited));
     let to = stage.site.directory().join("backup");
     let (mut mails, mut lost) = (0, 0);
     for round in 0..restores {

@@ -111,7 +111,8 @@ impl<Server> Scene<Server> {
         adjust: impl FnOnce(SiteBuilder) -> SiteBuilder,
     ) -> Self {
         let smtp = SmtpPeer::start(smtp_peer::Options::default());
-        let site = adjust(Site::builder(imap, smtp.address()).set("mailbox.0.poll", "1h")).init();
+        let builder = Site::builder(imap, smtp.address()).set("mailbox.0.poll", "1h");
+        let site = adjust(builder.set("limits.breaker_floor", 1_000_000)).init();
         Self { server, smtp, site }
     }
 

@@ -158,9 +158,7 @@ impl Watch<'_> {
             .writer
             .call(move |store| ingest::batch(store, &read, Some(cursor), &config.site, &policy, clock::now()))
             .await??;
-        if stored.iter().any(|mail| mail.decision.as_ref().is_some_and(|decision| decision.ack.send)) {
-            self.shared.outbox.notify_one();
-        }
+        self.shared.outbox.notify_one(); // an acknowledgement, or an address that can be reached again
         stored.iter().for_each(|mail| self.log(mail));
         let done = stored.into_iter().filter(|mail| !mail.stays).filter_map(|mail| {
             let outcome =

@@ -185,9 +185,12 @@ proptest! {
             prop_assert_eq!(decision.requester.as_ref(), Some(to));
         }
 
-        let kind = if is_form { message.automation.behind_machine.0 } else { message.automation.kind };
+        let (kind, because) = match message.automation {
+            automation if is_form => automation.behind_machine,
+            automation => (automation.kind, automation.because),
+        };
         let own_list = message.list_id.as_deref() == Some("equipo.mihost.example");
-        let no_spam = trial.facts.released && message.automation.because == Some(Sign::SpamFlag);
+        let no_spam = trial.facts.released && because == Some(Sign::SpamFlag);
         let allowed = matches!(kind, AutomationKind::None) || (kind == AutomationKind::List && own_list)
             || (kind == AutomationKind::Bulk && no_spam)
             || (kind == AutomationKind::Calendar && message.calendar_method.as_deref() == Some("REQUEST"));
