@@ -1,15 +1,12 @@
 //! What acuse reads in a corpus of mails that nobody of this project wrote, against what the projects that collected
 //! them expect: a table per key, category and source, and every miss.
-//!
-//! `ACUSE_CORPUS` names its directory: `manifest.jsonl` with a row a mail (`path`, `format`, `category`, `source`,
-//! `expect`), and the mails. Without it the test says so and proves nothing.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use acuse::mail::{AutomationKind, Message, parse};
 use serde_json::Value;
+
+use crate::{manifest, word};
 
 /// What must hold of all mails of a kind: the key, and the least share of them. It is lower than what is reached, since
 /// some expectations are another program's habit; it tells that something broke.
@@ -41,30 +38,16 @@ struct Finding {
     found: String,
 }
 
-fn corpus() -> Option<Vec<Row>> {
-    #[allow(clippy::disallowed_methods, reason = "where the corpus lies is the runner's to say")]
-    let Ok(directory) = std::env::var("ACUSE_CORPUS") else {
-        println!("ACUSE_CORPUS is not set: no corpus was read, nothing is proved here");
-        return None;
-    };
-    let directory = PathBuf::from(directory);
-    let manifest = std::fs::read_to_string(directory.join("manifest.jsonl")).expect("the manifest");
-    let rows = manifest.lines().map(|line| serde_json::from_str::<Value>(line).expect("a row"));
-    Some(rows.map(|row| read(&directory, &row)).collect())
-}
-
-fn read(directory: &Path, row: &Value) -> Row {
-    let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    let bytes = std::fs::read(directory.join(word("path"))).expect("a mail of the manifest");
-    let raw = match word("format").as_str() {
+fn read(row: &Value, bytes: Vec<u8>) -> Row {
+    let raw = match word(row, "format").as_str() {
         "body" => as_reply("text/plain", &bytes),
         "html-body" => as_reply("text/html", &bytes),
         _ => bytes,
     };
     Row {
-        path: word("path"),
-        category: word("category"),
-        source: word("source"),
+        path: word(row, "path"),
+        category: word(row, "category"),
+        source: word(row, "source"),
         message: parse(&raw),
         expect: row["expect"].clone(),
     }
@@ -238,7 +221,8 @@ impl Share {
 
 #[test]
 fn a_foreign_corpus_is_read_as_its_collectors_expect() {
-    let Some(rows) = corpus() else { return };
+    let Some(rows) = manifest() else { return };
+    let rows: Vec<Row> = rows.map(|(row, bytes)| read(&row, bytes)).collect();
     let mut by_key: BTreeMap<&str, Share> = BTreeMap::new();
     let mut by_category: BTreeMap<(&str, &str), Share> = BTreeMap::new();
     let mut by_source: BTreeMap<(&str, &str), Share> = BTreeMap::new();

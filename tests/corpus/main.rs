@@ -1,12 +1,12 @@
-//! A corpus of mails that nobody of this project wrote: laid into a real Dovecot and drained by the real daemon, and
-//! decided one by one by the table alone.
+//! A corpus of mails that nobody of this project wrote: laid into a real Dovecot and drained by the real daemon,
+//! decided one by one by the table alone, and read as those expect who collected it.
 //!
 //! `ACUSE_CORPUS` names its directory: `manifest.jsonl` with a row a mail (`path`, `format`, `category`, `source`,
 //! `expect.must_not_ack`, `expect.is_spam`), and the mails. Without it the tests say so and prove nothing.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use acuse::mail::{ContentHash, Message, Sign};
 use acuse::policy::{Policy, PolicyFiles};
@@ -18,6 +18,8 @@ use support::dovecot::Dovecot;
 use support::smtp_peer::{self, SmtpPeer};
 use support::within;
 
+mod reading;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// A mail of the corpus.
@@ -32,7 +34,8 @@ struct Row {
     is_forward: bool,
 }
 
-fn corpus() -> Option<Vec<Row>> {
+/// The rows of the manifest, and the bytes of each mail.
+fn manifest() -> Option<impl Iterator<Item = (Value, Vec<u8>)>> {
     #[allow(clippy::disallowed_methods, reason = "where the corpus lies is the runner's to say")]
     let Ok(directory) = std::env::var("ACUSE_CORPUS") else {
         println!("ACUSE_CORPUS is not set: no corpus was read, nothing is proved here");
@@ -40,21 +43,38 @@ fn corpus() -> Option<Vec<Row>> {
     };
     let directory = PathBuf::from(directory);
     let manifest = std::fs::read_to_string(directory.join("manifest.jsonl")).expect("the manifest");
-    let rows = manifest.lines().map(|line| serde_json::from_str::<Value>(line).expect("a row"));
-    Some(rows.filter(|row| row["format"] == "rfc822").filter_map(|row| read(&directory, &row)).collect())
+    let rows: Vec<Value> = manifest.lines().map(|line| serde_json::from_str(line).expect("a row")).collect();
+    Some(rows.into_iter().map(move |row| {
+        let path = directory.join(row["path"].as_str().expect("a path"));
+        let bytes = std::fs::read(path).expect("a mail of the manifest");
+        (row, bytes)
+    }))
 }
 
-fn read(directory: &Path, row: &Value) -> Option<Row> {
-    let path = row["path"].as_str()?.to_owned();
-    let raw = as_delivered(&std::fs::read(directory.join(&path)).expect("a mail of the manifest"));
+/// A string of a row.
+fn word(row: &Value, key: &str) -> String {
+    row[key].as_str().unwrap_or_default().to_owned()
+}
+
+fn corpus() -> Option<Vec<Row>> {
+    let rows = manifest()?.filter(|(row, _)| row["format"] == "rfc822");
+    Some(rows.map(|(row, bytes)| read(&row, &bytes)).collect())
+}
+
+fn read(row: &Value, bytes: &[u8]) -> Row {
+    let raw = as_delivered(bytes);
     let message = acuse::mail::parse(&raw);
     let expect = &row["expect"];
-    let is_spam = expect["is_spam"] == true;
-    let (hash, is_forward) = (message.content_hash, message.is_forward());
-    let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    let (category, source) = (word("category"), word("source"));
-    let must_not_ack = expect["must_not_ack"].as_bool();
-    Some(Row { path, category, source, raw, hash, must_not_ack, is_spam, is_forward })
+    Row {
+        path: word(row, "path"),
+        category: word(row, "category"),
+        source: word(row, "source"),
+        hash: message.content_hash,
+        is_forward: message.is_forward(),
+        must_not_ack: expect["must_not_ack"].as_bool(),
+        is_spam: expect["is_spam"] == true,
+        raw,
+    }
 }
 
 /// With CRLF line ends and without NUL, as an MTA would have delivered it: IMAP takes nothing else.
