@@ -54,6 +54,15 @@ impl Address {
         self.address.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
+    /// Whether it may pass for another: a label of the domain, or the local part, mixes alphabets whose letters look
+    /// alike (UTS #39 §5.1), or the name is an address itself, and not this one.
+    pub fn imitates(&self) -> bool {
+        let (domain, _) = idna::domain_to_unicode(self.domain());
+        let mixed = std::iter::once(self.local()).chain(domain.split('.')).any(mixes_alphabets);
+        let other = Self::parse(&self.name).is_some_and(|named| named != *self);
+        mixed || other
+    }
+
     /// The address without a `+tag` in its local part, and the tag.
     pub fn without_tag(&self) -> (String, Option<&str>) {
         match self.local().split_once('+') {
@@ -76,6 +85,16 @@ fn canonical_domain(domain: &str) -> Option<Cow<'_, str>> {
         idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::URL).ok()?
     };
     ascii.split('.').all(label).then_some(ascii)
+}
+
+/// Latin, Greek and Cyrillic share the shapes of many letters.
+fn mixes_alphabets(text: &str) -> bool {
+    let alphabets = [
+        |c: char| c.is_ascii_alphabetic() || ('\u{C0}'..='\u{24F}').contains(&c),
+        |c: char| ('\u{370}'..='\u{3FF}').contains(&c),
+        |c: char| ('\u{400}'..='\u{52F}').contains(&c),
+    ];
+    alphabets.iter().filter(|alphabet| text.chars().any(alphabet)).count() > 1
 }
 
 /// What a header with addresses holds.
@@ -171,6 +190,24 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_may_pass_for_another_is_told() {
+        let of = |name: &str, address: &str| {
+            Address { name: name.to_owned(), ..Address::parse(address).unwrap() }.imitates()
+        };
+        assert!(of("", "a@\u{430}pple.example"), "a Cyrillic a");
+        assert!(of("", "s\u{3BF}porte@b.co"), "a Greek o");
+        assert!(of("soporte@mihost.example", "evil@b.co"));
+        for (name, address) in [
+            ("Ana", "ana@cliente.example"),
+            ("ANA@cliente.example", "ana@cliente.example"),
+            ("", "ana@ma\u{F1}ana.example"),
+            ("", "\u{438}\u{432}\u{430}\u{43D}@\u{43F}\u{440}\u{438}\u{43C}\u{435}\u{440}.example"),
+        ] {
+            assert!(!of(name, address), "{name} <{address}>");
+        }
+    }
 
     fn parsed(text: &str) -> Option<String> {
         Address::parse(text).map(|address| address.address)

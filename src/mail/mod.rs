@@ -297,6 +297,8 @@ codes! {
         SeveralFrom = "several_from",
         /// A From without a usable address.
         UnusableFrom = "unusable_from",
+        /// The sender's address mixes alphabets that look alike, or its name is another address.
+        Imitation = "imitation",
         /// No Message-ID, or one we cannot use.
         NoMessageId = "no_message_id",
         /// A Date that cannot be read.

@@ -125,6 +125,9 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
         defects.push(Defect::Tnef);
     }
     let from = author(&header, &mut defects);
+    if from.as_ref().is_some_and(Address::imitates) {
+        defects.push(Defect::Imitation);
+    }
     let subject = header.text("Subject").unwrap_or_default();
     let message_id = header.all("Message-ID").find_map(|field| identity::message_id(&field.unfolded()));
     if message_id.is_none() {

@@ -341,6 +341,10 @@ codes! {
         BadToken = "bad_token",
         /// Appended on the strength of a token by somebody who was no participant.
         NewVoice = "new_voice",
+        /// The sender's address may pass for another: mixed alphabets, or a name that is an address.
+        Imitation = "imitation",
+        /// Its text, or a part of it, is encrypted or sealed: nobody can read it here.
+        Encrypted = "encrypted",
         /// A colleague's mail.
         Staff = "staff",
         /// A machine wrote it.

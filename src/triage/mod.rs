@@ -108,8 +108,14 @@ impl<'a> Case<'a> {
         if hints(message, arrival, site).bad_token {
             flags.push(Flag::BadToken);
         }
-        if message.defects.contains(&Defect::Oversize) {
-            flags.push(Flag::Oversize);
+        for (defect, flag) in [
+            (Defect::Oversize, Flag::Oversize),
+            (Defect::Imitation, Flag::Imitation),
+            (Defect::Encrypted, Flag::Encrypted),
+        ] {
+            if message.defects.contains(&defect) {
+                flags.push(flag);
+            }
         }
         if facts.released {
             flags.push(Flag::Released);
