@@ -22,6 +22,10 @@ demo *args:
 fuzz *args:
     scripts/fuzz {{args}}
 
+# benchmarks, as ratios in one run: all, or one by its name
+bench *args:
+    cargo bench --bench {{ if args == "" { "'*'" } else { args } }}
+
 # format the code
 fmt:
     cargo fmt
