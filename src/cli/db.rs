@@ -36,19 +36,26 @@ pub fn db(context: &Context, verb: &DbVerb) -> Done {
     }
 }
 
-/// Copies the database, and says what is not in the copy.
+/// Copies the database, and says what is not in the copy. What does not add up is copied as it is, and makes the exit
+/// code 1: an old backup would hold less.
 fn backup(context: &Context, file: &Path, replace: bool) -> Done {
     let config = context.config(Secrets::Skip)?;
     let store = context.store(&config)?;
     let copied = store::backup(&store, &config.state_dir, file, replace, clock::now())?;
     let key = config.state_dir.join(THREAD_KEY);
+    let ok = copied.problems.is_empty();
     if context.json {
-        return context.json(&json!({ "file": file, "bytes": copied.bytes, "mails": copied.mails,
-                                     "tickets": copied.tickets, "thread_key": key }));
+        context.json(
+            &json!({ "file": file, "bytes": copied.bytes, "mails": copied.mails, "tickets": copied.tickets,
+                              "thread_key": key, "problems": copied.problems }),
+        )?;
+    } else {
+        let (mails, tickets, bytes) = (copied.mails, copied.tickets, copied.bytes);
+        context.line(format!("{}: {mails} mails, {tickets} tickets, {bytes} bytes", file.display()))?;
+        context.line(format!("{} is not in it: keep a copy of that too, in another place", key.display()))?;
+        copied.problems.iter().try_for_each(|problem| context.line(format!("problem: {problem}")))?;
     }
-    let (mails, tickets, bytes) = (copied.mails, copied.tickets, copied.bytes);
-    context.line(format!("{}: {mails} mails, {tickets} tickets, {bytes} bytes", file.display()))?;
-    context.line(format!("{} is not in it: keep a copy of that too, in another place", key.display()))
+    if ok { Ok(()) } else { Err(Failure::findings()) }
 }
 
 /// Checks the database; findings make the exit code 1.

@@ -267,13 +267,21 @@ fn fetch_again(
             shown(name)
         )));
     }
-    if !config.mailboxes.iter().any(|mailbox| mailbox.name == *name) {
+    let Some(mailbox) = config.mailboxes.iter().find(|mailbox| mailbox.name == *name) else {
         return Err(refused(format!("there is no mailbox `{}` any more", shown(name))));
+    };
+    let folder = mail.folder.clone().unwrap_or_default();
+    let is_watched = mailbox.folders.contains(&folder);
+    if !is_watched && !mailbox.done_folders().contains(&folder) {
+        return Err(refused(format!("its folder `{}` is not watched any more", shown(&folder))));
     }
     let done = store.transaction(|tx| {
         let ended = tx.end_quarantine(id, Ending::Released, now)?;
         if ended {
             tx.fetch_again(mail.arrival)?;
+            if !is_watched {
+                tx.ask_rescan(name, mail.arrived.received)?; // our own folders are only looked at then
+            }
         }
         Ok(ended)
     })?;

@@ -137,7 +137,7 @@ impl From<CounterError> for Failure {
             CounterError::Store(error) => error.into(),
             CounterError::Garbled { .. } => Self::new(Code::Io, message).hint(
                 "remove it if the database is the last that acuse wrote; if it was restored from a backup, \
-                 write `999999999 0` into it: what arrived until now is then not acknowledged again",
+                 write `999999999 0` into it, the daemon stopped: what arrived until now is then not acknowledged again",
             ),
             CounterError::Io { .. } => Self::new(Code::Io, message)
                 .hint("check the owner of state_dir, and whether its disk is full"),

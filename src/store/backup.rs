@@ -14,7 +14,7 @@ use super::open::{OpenError, connect, open_file, verify_file};
 use super::{Result as StoreResult, Store, StoreError, Tx};
 
 /// What a copy holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
     /// The file's size.
     pub bytes: u64,
@@ -22,6 +22,8 @@ pub struct Copied {
     pub mails: u64,
     /// Tickets.
     pub tickets: u64,
+    /// What does not add up in the database, and so in its copy, in sentences.
+    pub problems: Vec<String>,
 }
 
 /// Why there is no copy. Nothing was left behind, and what was there before is as it was.
@@ -167,19 +169,16 @@ impl Fresh {
 
         verify_file(&self.path).map_err(BackupError::Copy)?;
         let copy = open_file(&self.path).map_err(BackupError::Copy)?;
-        let (found, mut problems, is_copy) = copy.read(|tx| {
+        let (found, problems, is_copy) = copy.read(|tx| {
             let problems = [tx.account()?.problems, tx.unsound()?].concat();
             Ok((tx.counts()?, problems, tx.is_copy()?))
         })?;
         copy.connection.close().map_err(|(_, error)| error)?;
         if found != counted || !is_copy {
-            problems.push("it does not hold what the database holds".to_owned());
-        }
-        if !problems.is_empty() {
-            return Err(BackupError::Unsound(problems.join("; ")));
+            return Err(BackupError::Unsound("it does not hold what the database holds".to_owned()));
         }
         let bytes = self.file.metadata().map_err(io)?.len();
-        Ok(Copied { bytes, mails: found.mails, tickets: found.tickets })
+        Ok(Copied { bytes, mails: found.mails, tickets: found.tickets, problems })
     }
 
     fn put_into_place(mut self, to: &Path, parent: &Path) -> Result<(), BackupError> {

@@ -134,7 +134,8 @@ impl Tx<'_> {
             |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?)),
         )?;
         let (backlog_before, silent_before) = match before {
-            Some(before) => before,
+            // a clock that was ahead must not silence what comes until its time has come
+            Some((backlog_before, silent_before)) => (backlog_before, silent_before.min(ms(now))),
             None => (ms(now.saturating_sub(backlog).unwrap_or(now)), 0),
         };
         let enrolled = self.connection.query_row(

@@ -47,8 +47,8 @@ impl Tx<'_> {
         )?;
         self.connection.execute("UPDATE folder SET silent_before = max(silent_before, ?1)", [ms(now)])?;
         self.connection.execute(
-            "UPDATE outbox SET state = 'held', held_by = 'restored', last_error = 'the database was restored'
-             WHERE state IN ('due', 'sending')",
+            "UPDATE outbox SET state = 'held', held_by = 'restored', offered = 1, last_error = 'the database was restored'
+             WHERE state IN ('due', 'sending')", // nobody knows what was offered since: the bytes stay as they are (I5)
             [],
         )?;
         self.connection.execute("DELETE FROM meta WHERE key = 'copied'", [])?;

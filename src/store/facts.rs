@@ -64,7 +64,9 @@ impl Tx<'_> {
             facts.by_number = ticket(number.0)?;
         }
         if let Some(address) = requester {
-            facts.undeliverable = self.is_suppressed(address, now)?;
+            // who writes from it can be reached: only of another's, as a web form's, is it held against them
+            let is_author = message.from.as_ref() == Some(address);
+            facts.undeliverable = !is_author && self.is_suppressed(address, now)?;
             facts.acks = self.ack_counts(address, now)?;
         }
         if message.automation.kind == AutomationKind::TicketSystem
@@ -177,15 +179,17 @@ impl Tx<'_> {
         Ok(query.exists(params![address.address, ms(now)])?)
     }
 
-    /// Acks made out since an hour and a day ago; what expired unsent does not count.
+    /// Acks made out since an hour and a day ago; what expired unsent does not count, nor what a clock that was ahead
+    /// made out in the future.
     fn ack_counts(&self, address: &Address, now: Timestamp) -> Result<AckCounts> {
         let since = |span| ms(now.saturating_sub(span).unwrap_or_default());
+        let until = ms(now.saturating_add(HOUR).unwrap_or(now));
         let mut query = self.connection.prepare_cached(
-            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3 AND state != 'expired'),
-                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4 AND state != 'expired'),
-                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3 AND state != 'expired')",
+            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3 AND created <= ?5 AND state != 'expired'),
+                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4 AND created <= ?5 AND state != 'expired'),
+                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3 AND created <= ?5 AND state != 'expired')",
         )?;
-        let row = params![address.address, address.domain(), since(HOUR), since(DAY)];
+        let row = params![address.address, address.domain(), since(HOUR), since(DAY), until];
         Ok(query.query_row(row, |row| {
             Ok(AckCounts { address_hour: row.get(0)?, address_day: row.get(1)?, domain_hour: row.get(2)? })
         })?)

@@ -96,11 +96,12 @@ impl Tx<'_> {
         Ok(changed)
     }
 
-    /// Asks for what arrived since a time to be listed again; of two times the earlier one counts.
+    /// Asks for what arrived since a time to be listed again; of two times the earlier one counts. The time differs from
+    /// the one that was asked for before, so that a rescan which runs now is followed by another.
     pub fn ask_rescan(&self, mailbox: &str, since: Timestamp) -> Result<()> {
         self.connection.execute(
             "INSERT INTO mailbox (name, rescan) VALUES (?1, ?2)
-             ON CONFLICT DO UPDATE SET rescan = min(coalesce(rescan, ?2), ?2)",
+             ON CONFLICT DO UPDATE SET rescan = min(coalesce(rescan - 1, ?2), ?2)",
             params![mailbox, ms(since)],
         )?;
         Ok(())

@@ -52,6 +52,8 @@ pub struct SetAside {
     pub alone: u32,
     /// Where and when it came, as far as that is known still.
     pub arrived: Arrival,
+    /// The folder that it was found in; `None`: it came through a pipe.
+    pub folder: Option<String>,
     /// Its UID names nothing any more: the server counts anew since.
     pub renumbered: bool,
 }
@@ -167,6 +169,7 @@ impl Tx<'_> {
         };
         let arrived = Arrival { mailbox: row.mailbox.clone(), recipient: None, received, backlog };
         let raw = self.raw_of_quarantined(id)?;
+        let folder = self.text("SELECT name FROM folder WHERE id = ?1", folder)?;
         Ok(Some(SetAside {
             row,
             arrival,
@@ -177,6 +180,7 @@ impl Tx<'_> {
             raw,
             alone,
             arrived,
+            folder,
             renumbered,
         }))
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Incoming, Result, Setting, Tx, ms};
 use crate::mail::Bounce;
 use crate::token::Claim;
-use crate::triage::{Decision, Reason, hints};
+use crate::triage::{Decision, Flag, Reason, hints};
 
 /// How long a bounced address stays without acks.
 const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -30,8 +30,10 @@ impl Tx<'_> {
     ) -> Result<()> {
         if !matches!(decision.reason, Reason::Bounce | Reason::DelayReport) {
             return match &mail.message.from {
-                Some(from) => self.is_reachable(&from.address, setting.now),
-                None => Ok(()),
+                Some(from) if !decision.flags.contains(&Flag::AuthenticationFailed) => {
+                    self.is_reachable(&from.address, setting.now)
+                }
+                _ => Ok(()),
             };
         }
         let hints = hints(mail.message, mail.arrival, setting.site);

@@ -98,6 +98,10 @@ fn a_failure_finds_its_row_and_the_address_gets_no_more_until_it_writes() {
     // a mail from there lifts it
     stage.receive(ANA, "Otra caída");
     stage.wait_for_count(0, SUPPRESSED);
+    stage.wait_for_count(
+        2,
+        &format!("SELECT count(*) FROM outbox WHERE recipient = '{ANA}' AND state = 'sent'"),
+    );
     assert_eq!(stage.count("SELECT count(*) FROM alert WHERE kind = 'ack_bounced' AND ended IS NULL"), 0);
     stage.assert_whole();
 }

@@ -204,6 +204,8 @@ CREATE TABLE quarantine (
     ended    INTEGER,                            -- absent: it waits for a person
     ended_by TEXT CHECK (ended_by IN ('released', 'dropped'))
 ) STRICT;
+CREATE INDEX quarantine_arrival ON quarantine (arrival);
+CREATE INDEX quarantine_raw ON quarantine (raw) WHERE raw IS NOT NULL;
 
 CREATE TABLE suppression (
     address TEXT    PRIMARY KEY,
