@@ -381,6 +381,8 @@ fn a_backup_overwrites_nothing_that_it_was_not_told_to() {
     fs::write(directory.join("acuse.backup-wal"), "").unwrap();
     refused(&run(&to, &["--replace"]), 64, &["acuse.backup-wal shows that the file is in use"]);
     fs::remove_file(directory.join("acuse.backup-wal")).unwrap();
+    refused(&run(&to, &["--replace"]), 64, &["is no backup of acuse", "hint: name another file"]);
+    refused(&run(Path::new("/dev/null"), &["--replace"]), 64, &["is no backup of acuse"]);
     assert_eq!(files(&directory), ["acuse.backup", "link"]);
     assert_eq!(fs::read_to_string(&to).unwrap(), "something else");
 }

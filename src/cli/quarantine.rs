@@ -66,10 +66,12 @@ pub fn quarantine(context: &Context, verb: &QuarantineVerb) -> Done {
             if config.site.keys.is_empty() {
                 return Err(crate::daemon::DaemonError::NoKey(config.state_dir.display().to_string()).into());
             }
+            all_wait(&store, ids)?;
             ids.iter().try_for_each(|id| release(context, &mut store, *id, &config, &policy))
         }
         QuarantineVerb::Drop { ids } => {
             let now = context.now(policy.calendar.zone())?;
+            all_wait(&store, ids)?;
             ids.iter().try_for_each(|id| drop_one(context, &mut store, *id, now))
         }
     }
@@ -117,6 +119,20 @@ fn waiting(store: &Store, id: i64) -> Result<SetAside, Failure> {
         None => Ok(mail),
         Some((_, by)) => Err(ended(id, by)),
     }
+}
+
+/// Before anything is done with one of several mails, each must be there to do it with.
+fn all_wait(store: &Store, ids: &[i64]) -> Done {
+    for (index, id) in ids.iter().enumerate() {
+        waiting(store, *id)?;
+        if ids.iter().take(index).any(|earlier| earlier == id) {
+            return Err(Failure::new(
+                Code::Usage,
+                format!("mail `{id}` is named twice; nothing was changed"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn ended(id: i64, by: &str) -> Failure {

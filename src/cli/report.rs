@@ -171,6 +171,8 @@ impl From<BackupError> for Failure {
             BackupError::UnderWay(_) => Self::new(Code::TryAgain, message).hint("wait until it is done"),
             BackupError::InUse(_) => Self::new(Code::Usage, message)
                 .hint("name another file; if nobody uses that one any more, remove both"),
+            BackupError::Foreign(_) => Self::new(Code::Usage, message)
+                .hint("name another file; --replace only replaces an earlier backup"),
             BackupError::Io { .. } => Self::new(Code::Io, message),
             BackupError::Unsound(_) | BackupError::Copy(_) => Self::new(Code::Database, message)
                 .hint("`acuse db check` says whether the database itself is sound; no backup was replaced"),

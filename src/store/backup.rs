@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Error, ErrorKind};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use rusqlite::OpenFlags;
 use rusqlite::backup::{Backup, StepResult};
 use rustix::fs::OFlags;
 
-use super::open::{OpenError, connect, open_file, verify_file};
+use super::open::{APPLICATION_ID, OpenError, connect, open_file, verify_file};
 use super::{Result as StoreResult, Store, StoreError, Tx};
 
 /// What a copy holds.
@@ -41,6 +41,9 @@ pub enum BackupError {
     /// A database that somebody works on is to be replaced.
     #[error("{0} shows that the file is in use as a database")]
     InUse(String),
+    /// What is there is no backup.
+    #[error("{0} is no backup of acuse; it was left as it is")]
+    Foreign(String),
     /// The file cannot be written.
     #[error("cannot write {path}: {why}")]
     Io {
@@ -96,6 +99,9 @@ pub fn backup(
     if let Some(sidecar) = sidecars(&to).into_iter().find(|path| path.symlink_metadata().is_ok()) {
         return Err(BackupError::InUse(sidecar.display().to_string()));
     }
+    if to.symlink_metadata().is_ok() && !is_ours(&to) {
+        return Err(BackupError::Foreign(to.display().to_string()));
+    }
     let fresh = Fresh::claim(&to)?;
     let copied = fresh.fill(store, now)?;
     if !replace && to.symlink_metadata().is_ok() {
@@ -103,6 +109,19 @@ pub fn backup(
     }
     fresh.put_into_place(&to, &parent)?;
     Ok(copied)
+}
+
+/// Whether a file may be replaced by a copy: it is one of our databases itself, or a link to one, or empty.
+fn is_ours(path: &Path) -> bool {
+    /// Where a database says whose it is (https://sqlite.org/fileformat.html §1.3.13).
+    const APPLICATION: u64 = 68;
+    let regular = |metadata: std::fs::Metadata| metadata.is_file().then_some(metadata.len());
+    let Some(size) = path.metadata().ok().and_then(regular) else { return false };
+    let mut id = [0; 4];
+    let Ok(file) = File::open(path) else { return false };
+    let read = file.read_exact_at(&mut id, APPLICATION);
+    std::mem::forget(file); // a link may lead to the database in use, whose locks closing it would drop
+    size == 0 || read.is_ok() && i32::from_be_bytes(id) == APPLICATION_ID
 }
 
 /// The copy until it is in its place. Dropping it removes it.

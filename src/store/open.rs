@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -16,7 +16,7 @@ use crate::triage::Reason;
 pub const DATABASE: &str = "acuse.db";
 
 /// "ACUS": tells our database from anybody else's.
-const APPLICATION_ID: i32 = 0x4143_5553;
+pub(super) const APPLICATION_ID: i32 = 0x4143_5553;
 
 /// Forward only; until 0.1.0 the first may still be edited.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
@@ -143,7 +143,10 @@ pub fn create(dir: &Path) -> Result<Store, OpenError> {
     if path.symlink_metadata().is_ok() {
         return Err(OpenError::Exists(path.display().to_string()));
     }
-    let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    // customers' mail: nobody else's to read, and SQLite gives what lies beside it the same mode
+    let made = File::options().write(true).create_new(true).mode(0o600).open(&path);
+    made.map_err(|why| OpenError::Unreadable { path: path.display().to_string(), why })?;
+    let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // before the first table
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
