@@ -45,7 +45,7 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
     if context.now.is_none() {
         clock::plausible(now)?;
     }
-    if let Ok(Some(low)) = disk::look(&config.state_dir, config.min_free) {
+    if let Ok(Some(low)) = disk::look(&config.state_dir, config.min_free, false) {
         return Err(low.into()); // what else is wrong with the directory, the database says
     }
     let mut store = context.store(&config)?;
