@@ -883,7 +883,7 @@ fn a_panic_is_one_line_without_a_word_of_the_mail() {
     assert!(output.status.success());
     let said = said(&output);
     assert_eq!(said.lines().count(), usize::from(cfg!(debug_assertions)), "{said}");
-    assert!(said.lines().all(|line| line.starts_with("thread 'main' panicked at ")), "{said}");
+    assert!(said.lines().all(|line| line.starts_with("thread 'command' panicked at ")), "{said}");
 }
 
 #[test]
