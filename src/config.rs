@@ -45,8 +45,8 @@ pub struct Config {
     pub smtp_timeout: Option<SignedDuration>,
     /// Mails larger than this are read from their heads, bytes.
     pub max_size: u64,
-    /// `[limits] min_free_mib`: what must stay free on the disk of the state directory, bytes; `None`: 1 GiB, or a
-    /// twentieth of it if that is more.
+    /// `[limits] min_free_mib`: what must stay free on the disk of the state directory, bytes; `None`: a twentieth
+    /// of it, within 1 and 10 GiB.
     pub min_free: Option<u64>,
 }
 

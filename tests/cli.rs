@@ -233,7 +233,7 @@ fn inspect_shows_a_page_and_saves_what_hangs_on_the_mail() {
         Content-Disposition: attachment; filename=\"../../.factura.pdf\"\r\n\r\nJVBERi0xLjQK\r\n--x--\r\n";
     fs::write(&file, raw).unwrap();
     let (file, dir) = (file.to_str().unwrap(), directory.path().to_str().unwrap());
-    let page = text(&["inspect", file, "--save-attachments", dir]);
+    let page = text(&["inspect", file, file, "--save-attachments", dir]);
     for line in
         ["From        Ana <ana@cliente.example>", "Written by  a person", "Adjunto la factura.", "--raw-text"]
     {
@@ -241,7 +241,13 @@ fn inspect_shows_a_page_and_saves_what_hangs_on_the_mail() {
     }
     assert!(!page.contains("Env\u{ed}ela"), "{page}");
     assert!(text(&["inspect", file, "--raw-text"]).contains("> Env\u{ed}ela."));
-    assert_eq!(fs::read(directory.path().join("001_factura.pdf")).unwrap(), b"%PDF-1.4\n");
+    for saved in ["001_factura.pdf", "002_factura.pdf"] {
+        assert_eq!(
+            fs::read(directory.path().join(saved)).unwrap(),
+            b"%PDF-1.4\n",
+            "numbered across the mails"
+        );
+    }
     let again = acuse(&["inspect", file, "--save-attachments", dir]);
     refused(&again, 74, &["cannot write", "001_factura.pdf", "hint: name an empty directory"]);
 }
@@ -877,7 +883,7 @@ fn a_panic_is_one_line_without_a_word_of_the_mail() {
     assert!(output.status.success());
     let said = said(&output);
     assert_eq!(said.lines().count(), usize::from(cfg!(debug_assertions)), "{said}");
-    assert!(said.lines().all(|line| line.starts_with("thread 'main' panicked at ")), "{said}");
+    assert!(said.lines().all(|line| line.starts_with("thread 'command' panicked at ")), "{said}");
 }
 
 #[test]

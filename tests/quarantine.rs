@@ -293,6 +293,25 @@ fn a_ticket_that_was_released_is_deleted_with_its_quarantine() {
 }
 
 #[test]
+fn alerts_about_an_address_go_with_the_last_ticket_that_has_it() {
+    let site = site();
+    for subject in ["Servidor caído", "Factura de noviembre"] {
+        assert_eq!(ingested(&site, &mail(ANA, subject))["outcome"], "opened");
+    }
+    let database = rusqlite::Connection::open(site.state_dir().join("acuse.db")).unwrap();
+    let insert =
+        "INSERT INTO alert (kind, subject, detail, first, last) VALUES (?1, ?2, 'no such user', 0, 0)";
+    for alert in [["ack_refused", ANA], ["ack_bounced", "luis@cliente.example"], ["cannot_move", ANA]] {
+        database.execute(insert, alert).unwrap();
+    }
+    let left = || database.query_row("SELECT count(*) FROM alert", [], |row| row.get::<_, i64>(0)).unwrap();
+    site.text(&["tickets", "delete", "acu-1", "--yes"]);
+    assert_eq!(left(), 3, "another ticket has the address");
+    site.text(&["tickets", "delete", "acu-2", "--yes"]);
+    assert_eq!(left(), 2, "nobody else's, and not that of a mailbox of this name");
+}
+
+#[test]
 fn a_ticket_whose_acknowledgement_is_being_sent_is_not_deleted() {
     let site = site();
     ingested(&site, &outage(1));

@@ -11,13 +11,14 @@ use crate::mail;
 /// A safe name has at most so many bytes: file systems allow 255, and archives less.
 const LONGEST: usize = 100;
 
-/// Writes the attachments of a mail into a directory that is there. No file is ever replaced or followed.
+/// Writes the attachments of a mail into a directory that is there, numbered on from those `before`. No file is ever
+/// replaced or followed.
 ///
 /// # Errors
 /// The first file that cannot be written; those before it are there.
-pub fn save(raw: &[u8], dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub fn save(raw: &[u8], dir: &Path, before: usize) -> Result<Vec<PathBuf>, Failure> {
     let write = |(index, (file, bytes)): (usize, (mail::Attachment, Vec<u8>))| {
-        let path = dir.join(safe_name(index + 1, &file.name));
+        let path = dir.join(safe_name(before + index + 1, &file.name));
         let created = fs::File::options().write(true).create_new(true).mode(0o600).open(&path);
         created.and_then(|mut created| created.write_all(&bytes)).map_err(|error| {
             Failure::new(Code::Io, format!("cannot write {}: {error}", path.display()))

@@ -9,7 +9,7 @@ use super::context::{Context, read_up_to, time};
 use super::report::{Code, Done, Failure};
 use crate::config::Secrets;
 use crate::daemon::{self, clock, disk};
-use crate::ingest::{self, Read, Reading, STACK};
+use crate::ingest::{self, Read, Reading};
 use crate::mail::Address;
 use crate::store::Intake;
 use crate::triage::Arrival;
@@ -45,7 +45,7 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
     if context.now.is_none() {
         clock::plausible(now)?;
     }
-    if let Ok(Some(low)) = disk::look(&config.state_dir, config.min_free) {
+    if let Ok(Some(low)) = disk::look(&config.state_dir, config.min_free, false) {
         return Err(low.into()); // what else is wrong with the directory, the database says
     }
     let mut store = context.store(&config)?;
@@ -77,25 +77,4 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
     };
     drop(told); // the mail is on disk: that nobody can be told is no reason to deliver it again
     Ok(())
-}
-
-/// Runs a command on a thread with a reader's stack, where a panic is a failure like any other.
-pub fn apart(command: impl FnOnce() -> Done + Send + 'static) -> Done {
-    let thread = std::thread::Builder::new().name("ingest".to_owned()).stack_size(STACK).spawn(command)?;
-    thread.join().unwrap_or_else(|_| {
-        Err(Failure::new(Code::TryAgain, "acuse panicked, at the place named above")
-            .hint("this is an error in acuse: please report that line"))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_a_failure_that_asks_for_another_try() {
-        let failure = apart(|| panic!("a parser's")).unwrap_err();
-        assert_eq!(failure.code, Code::TryAgain);
-        assert!(apart(|| Ok(())).is_ok());
-    }
 }

@@ -34,18 +34,23 @@ struct Row<'a> {
 
 /// Prints one object per file, or a page.
 pub fn inspect(context: &Context, args: &InspectArgs) -> Done {
+    let mut saved_before = 0;
     for (index, path) in args.files.iter().enumerate() {
         let raw = read(path)?;
         let message = ingest::read(&raw, Reading::Whole);
         let file = path.display().to_string();
-        let saved = args.save_attachments.as_deref().map(|dir| attachments::save(&raw, dir)).transpose()?;
+        let saved = match &args.save_attachments {
+            Some(dir) => attachments::save(&raw, dir, saved_before)?,
+            None => vec![],
+        };
+        saved_before += saved.len();
         if context.json {
             context.json(&Row { file, message: message.view() })?;
         } else {
             let blank = if index > 0 { "\n" } else { "" };
             context.line(format!("{blank}{}", page(context, &file, &message, args.raw_text)))?;
         }
-        for path in saved.into_iter().flatten() {
+        for path in saved {
             tell(format!("saved {}", shown(&path.display().to_string())));
         }
     }

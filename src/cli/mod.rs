@@ -24,7 +24,9 @@ mod sla;
 mod tickets;
 
 use context::Context;
-use report::{Code, Done};
+use report::{Code, Done, Failure};
+
+use crate::ingest::STACK;
 
 /// Reads support mailboxes, opens tickets, and acknowledges each sender with the response time of their plan.
 #[derive(Debug, Parser)]
@@ -102,7 +104,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     // an MTA bounces the customer's mail on any code but 75, so that even a misspelt option must be 75 there
     let is_ingest = verb(&arguments).is_some_and(|verb| verb == "ingest");
     let (done, code) = match Cli::try_parse_from(arguments) {
-        Ok(cli) => match if is_ingest { ingest::apart(|| run(cli)) } else { run(cli) } {
+        Ok(cli) => match apart(|| run(cli)) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(failure) => (failure.to_string(), failure.code as u8),
         },
@@ -117,6 +119,16 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         drop(writeln!(std::io::stderr().lock(), "{}", done.trim_end())); // nowhere left to complain to
     }
     ExitCode::from(if is_ingest { Code::TryAgain as u8 } else { code })
+}
+
+/// Runs a command on a thread with a reader's stack, for most of them read mails; a panic there is a failure like any
+/// other.
+fn apart(command: impl FnOnce() -> Done + Send + 'static) -> Done {
+    let thread = std::thread::Builder::new().name("command".to_owned()).stack_size(STACK).spawn(command)?;
+    thread.join().unwrap_or_else(|_| {
+        Err(Failure::new(Code::Software, "acuse panicked, at the place named above")
+            .hint("this is an error in acuse: please report that line"))
+    })
 }
 
 /// What a panic says may quote a mail, over several lines; where it was says enough (I16, I17).
@@ -162,5 +174,17 @@ fn run(cli: Cli) -> Done {
         Verb::Mailbox(verb) => mailbox::mailbox(&context, &verb),
         Verb::Quarantine(verb) => quarantine::quarantine(&context, &verb),
         Verb::Db(verb) => db::db(&context, &verb),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failure() {
+        let failure = apart(|| panic!("a parser's")).unwrap_err();
+        assert_eq!(failure.code, Code::Software);
+        assert!(apart(|| Ok(())).is_ok());
     }
 }

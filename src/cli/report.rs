@@ -20,6 +20,8 @@ pub enum Code {
     Database = 65,
     /// A service does not answer.
     Unavailable = 69,
+    /// An error in acuse itself.
+    Software = 70,
     /// Reading or writing failed.
     Io = 74,
     /// Not now: try again.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
 use super::packed::unpack;
-use super::{Fresh, Incoming, Result, Setting, Tx, ms};
+use super::{Fresh, Incoming, Result, Setting, StoreError, Tx, ms};
 use crate::mail::Message;
 use crate::policy::Policy;
 use crate::reply::{Composed, Reply, ReplyKind, compose};
@@ -70,6 +70,9 @@ impl Tx<'_> {
     }
 
     /// Puts the late text in the place of a row's bytes: its promise passed before it was first offered (I5).
+    ///
+    /// # Errors
+    /// Also when the text cannot be written, for want of the mail or of what was promised: the row is as it was.
     pub fn make_late(&self, row: i64, site: &Site, policy: &Policy, now: Timestamp) -> Result<()> {
         let found = self
             .connection
@@ -90,9 +93,9 @@ impl Tx<'_> {
                 },
             )
             .optional()?;
-        let Some((claim, (message_id, decision), (packed, size, received), (name, known))) = found else {
-            return Ok(());
-        };
+        let unwritable = |why: &str| StoreError::Unreadable { what: "outbox", why: why.to_owned() };
+        let (claim, (message_id, decision), (packed, size, received), (name, known)) =
+            found.ok_or_else(|| unwritable("the mail that is acknowledged is not there"))?;
         let decision = super::tickets::decision(&decision)?;
         let raw = unpack(&packed, size)?;
         let message = crate::mail::parse(&raw);
@@ -111,12 +114,12 @@ impl Tx<'_> {
             known_sender: known,
         };
         let setting = Setting { site, policy, fresh: Fresh(0), now };
-        if let Some(composed) = write(&letter, &message, &arrival, &decision, setting) {
-            self.connection.execute(
-                "UPDATE outbox SET bytes = ?2, kind = 'late' WHERE id = ?1 AND offered = 0",
-                params![row, composed.bytes],
-            )?;
-        }
+        let composed = write(&letter, &message, &arrival, &decision, setting)
+            .ok_or_else(|| unwritable("the mail names nobody to answer, or nothing was promised"))?;
+        self.connection.execute(
+            "UPDATE outbox SET bytes = ?2, kind = 'late' WHERE id = ?1 AND offered = 0",
+            params![row, composed.bytes],
+        )?;
         Ok(())
     }
 }

@@ -79,6 +79,11 @@ impl Tx<'_> {
                 OR detail ->> 'quarantine' IN (SELECT id FROM quarantine WHERE arrival IN ({ARRIVALS})))"
         ))?;
         run(&format!("DELETE FROM quarantine WHERE arrival IN ({ARRIVALS})"))?;
+        // what the administrator was told of its acknowledgements, by the address that nobody else has
+        run("DELETE FROM alert WHERE kind GLOB 'ack_*' AND subject IN
+                (SELECT requester FROM ticket WHERE id = ?1 UNION SELECT recipient FROM outbox WHERE ticket = ?1)
+             AND NOT EXISTS (SELECT 1 FROM ticket WHERE id != ?1 AND requester = subject)
+             AND NOT EXISTS (SELECT 1 FROM outbox WHERE ticket != ?1 AND recipient = subject)")?;
         run("DELETE FROM outbox WHERE ticket = ?1")?;
         run("DELETE FROM promise WHERE ticket = ?1")?;
         run("DELETE FROM participant WHERE ticket = ?1")?;

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::Access;
 
 use super::{Store, StoreError};
 use crate::triage::Reason;
@@ -256,9 +257,7 @@ fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String
 fn refuse_foreign_wal(path: &Path) -> Result<(), OpenError> {
     /// The file format's read version (https://sqlite.org/fileformat.html §1.3.3): 1 is rollback mode, 2 is WAL.
     const READ_VERSION: u64 = 19;
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    let wal = Path::new(&wal);
+    let wal = wal_of(path);
     if wal.metadata().map_or(0, |metadata| metadata.len()) == 0 {
         return Ok(());
     }
@@ -273,6 +272,13 @@ fn refuse_foreign_wal(path: &Path) -> Result<(), OpenError> {
         return Ok(());
     }
     Err(OpenError::ForeignWal { path: path.display().to_string(), wal: wal.display().to_string() })
+}
+
+/// The file beside a database that SQLite keeps its write-ahead log in.
+fn wal_of(path: &Path) -> PathBuf {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
 }
 
 /// A connection set up as every one of ours.
@@ -329,13 +335,55 @@ fn damage(path: &Path, error: OpenError) -> OpenError {
 }
 
 /// Why SQLite could not open the database for writing: it does not tell a file that is forbidden from a disk that fails,
-/// or has no room for a WAL. The system does, when it is asked for the same.
+/// or has no room for a WAL. The system does, when it is asked for the same; it is asked to create nothing (I14).
 fn unwritable(path: &Path) -> Option<OpenError> {
     let name = path.display().to_string();
-    let open = |path: &Path| File::options().write(true).create(true).truncate(false).open(path);
-    let why = open(path).and_then(|_| open(&path.with_extension("db-wal"))).err()?;
+    let why = try_to_write(path).err()?;
     Some(match why.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(name),
         _ => OpenError::Unreadable { path: name, why },
     })
+}
+
+/// Opens a database for writing and its WAL, or looks whether one could be made.
+fn try_to_write(path: &Path) -> std::io::Result<()> {
+    let open = |path: &Path| File::options().write(true).open(path);
+    std::mem::forget(open(path)?); // closing it would drop SQLite's locks, as above
+    let wal = wal_of(path);
+    match open(&wal) {
+        Err(why) if why.kind() == ErrorKind::NotFound => {}
+        wal => return wal.map(drop), // it has no locks: those are on the database and the -shm file
+    }
+    let directory = wal.parent().unwrap_or(Path::new("/"));
+    rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?;
+    let room = rustix::fs::statvfs(directory)?;
+    if room.f_bavail == 0 || room.f_files > 0 && room.f_favail == 0 {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn asking_whether_a_database_can_be_written_creates_and_unlocks_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(DATABASE);
+        assert!(matches!(unwritable(&path), Some(OpenError::Unreadable { .. })), "there is none");
+        let store = create(directory.path()).unwrap();
+        store.connection.pragma_update(None, "journal_mode", "DELETE").unwrap();
+        store.connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        assert!(unwritable(&path).is_none(), "another try may help");
+        let left: Vec<_> =
+            path.parent().unwrap().read_dir().unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, [DATABASE]);
+        // locks of one process do not keep it out itself: what the system lists tells whether they stand
+        let inode = format!(":{} ", path.metadata().unwrap().ino());
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        assert!(locks.lines().any(|lock| lock.contains(&inode) && lock.contains("WRITE")), "{locks}");
+    }
 }

@@ -462,19 +462,25 @@ fn one_connection_carries_what_waits() {
 
 #[test]
 fn a_row_that_cannot_be_told_late_is_held_and_holds_up_nobody() {
-    let stage = Stage::open(|site| site);
-    stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
-    stage.receive("ana@cliente.example", "Servidor caído");
-    stage.deferred("ana@cliente.example");
-    stage.database().execute("UPDATE message SET decision = '{}'", []).unwrap();
-    stage.database().execute(PROMISE_PASSES, []).unwrap();
-    let held = stage.in_state("ana@cliente.example", "held");
-    assert!(held.last_error.is_some());
-    assert_eq!(stage.count("SELECT count(*) FROM alert WHERE kind = 'ack_held' AND ended IS NULL"), 1);
-    stage.smtp.no_faults();
-    stage.receive("luis@cliente.example", "Servidor caído");
-    stage.in_state("luis@cliente.example", "sent");
-    assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0, "no promise is made that has passed");
+    for (damage, says) in [
+        ("decision = '{}'", "cannot read message.decision"),
+        ("decision = json_remove(decision, '$.promise')", "nothing was promised"),
+        ("raw = NULL", "the mail that is acknowledged is not there"),
+    ] {
+        let stage = Stage::open(|site| site);
+        stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
+        stage.receive("ana@cliente.example", "Servidor caído");
+        stage.deferred("ana@cliente.example");
+        stage.database().execute(&format!("UPDATE message SET {damage}"), []).unwrap();
+        stage.database().execute(PROMISE_PASSES, []).unwrap();
+        let held = stage.in_state("ana@cliente.example", "held");
+        assert!(held.last_error.as_ref().is_some_and(|error| error.contains(says)), "{held:?}");
+        assert_eq!(stage.count("SELECT count(*) FROM alert WHERE kind = 'ack_held' AND ended IS NULL"), 1);
+        stage.smtp.no_faults();
+        stage.receive("luis@cliente.example", "Servidor caído");
+        stage.in_state("luis@cliente.example", "sent");
+        assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0, "no promise is made that has passed");
+    }
 }
 
 #[test]
