@@ -96,6 +96,7 @@ impl Tx<'_> {
         Ok(query.query_row([ms(now), id], |row| row.get(0))?)
     }
 
+    /// Due, and held by nothing from now on: what is known of its address, or the breaker, would hold it again at once.
     fn make_due(
         &self,
         id: i64,
@@ -108,11 +109,11 @@ impl Tx<'_> {
         let ticket: i64 = self
             .connection
             .prepare_cached(
-                "UPDATE outbox SET state = 'due', next_attempt = ?2,
+                "UPDATE outbox SET state = 'due', next_attempt = ?2, held_by = coalesce(held_by, ?4),
                         expires = CASE WHEN expires <= ?2 THEN ?3 ELSE expires END
                  WHERE id = ?1 RETURNING ticket",
             )?
-            .query_row(params![id, ms(now), ms(expires)], |row| row.get(0))?;
+            .query_row(params![id, ms(now), ms(expires), HeldBy::Person.as_str()], |row| row.get(0))?;
         self.event(now, Some(ticket), None, kind, &json!({ "outbox": id, "was": was }))
     }
 
