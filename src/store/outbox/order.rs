@@ -127,8 +127,15 @@ impl Tx<'_> {
         self.event(now, Some(ticket), None, "dropped", &json!({ "outbox": id }))
     }
 
-    /// A person has seen to it: the alert on an address ends with the last of its rows in that state.
-    fn calm(&self, was: OutboxState, recipient: &str, now: Timestamp) -> Result<()> {
+    /// The relay took a mail for this address: what it refused before, or took too late, is past.
+    pub(super) fn calm_all(&self, recipient: &str, now: Timestamp) -> Result<()> {
+        self.alert_ends(now, "ack_refused", recipient)?;
+        self.alert_ends(now, "ack_expired", recipient)?;
+        self.calm(OutboxState::Held, recipient, now)
+    }
+
+    /// It has been seen to: the alert on an address ends with the last of its rows in that state.
+    pub(super) fn calm(&self, was: OutboxState, recipient: &str, now: Timestamp) -> Result<()> {
         let kind = match was {
             OutboxState::Held => "ack_held",
             OutboxState::Refused => "ack_refused",
