@@ -26,6 +26,13 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// The rate of acknowledgements is looked at no more often than this.
 const RATE: Duration = Duration::from_secs(5);
 
+/// The kind of the alert that the clock was set, and its two subjects.
+const CLOCK_JUMPED: &str = "clock_jumped";
+const AHEAD: &str = "ahead";
+const BACK: &str = "back";
+/// The kind of the alert that the relay refuses `MAIL FROM:<>`.
+const NULL_REFUSED: &str = "null_sender_refused";
+
 /// What the last attempt came to, noted together with the next one's count.
 #[derive(Clone)]
 struct Noted {
@@ -63,6 +70,10 @@ struct Worker {
     null_refused: bool,
     /// The relay failed, and an alert says so.
     relay_fails: bool,
+    /// The relay refused the envelope's sender that is configured, and an alert says so.
+    sender_fails: bool,
+    /// The clock was set, and an alert says so.
+    clock_jumped: bool,
 }
 
 impl Worker {
@@ -78,7 +89,10 @@ impl Worker {
             rate_seen: None,
             breaker: false,
             null_refused: false,
-            relay_fails: true, // an alert of the last run may stand
+            // alerts of the last run may stand
+            relay_fails: true,
+            sender_fails: true,
+            clock_jumped: true,
             shared,
         }
     }
@@ -120,8 +134,10 @@ impl Worker {
         let jump = self.clocks.look(now, monotonic);
         if let Some(jump) = jump {
             tracing::warn!(seconds = jump.as_secs(), "the clock was set");
+            self.clock_jumped = true;
         }
         let may_expire = self.clocks.may_expire(monotonic);
+        let clock_calms = self.clock_jumped && self.clocks.is_calm(monotonic);
         let wait = self.pace(now, monotonic).await?.wait(monotonic);
         let (config, policy) = (self.shared.config.clone(), self.shared.policy.clone());
         let longest = config.retry.iter().copied().max().unwrap_or(SignedDuration::ZERO);
@@ -133,8 +149,12 @@ impl Worker {
                 tx.delivered(last.id, &last.delivery, last.offered, now)?;
             }
             if let Some(jump) = jump {
-                let direction = if jump.is_negative() { "back" } else { "ahead" };
-                tx.alert(now, "clock_jumped", direction, &format!("the clock was set by {jump:#}"))?;
+                let direction = if jump.is_negative() { BACK } else { AHEAD };
+                tx.alert(now, CLOCK_JUMPED, direction, &format!("the clock was set by {jump:#}"))?;
+            }
+            if clock_calms {
+                tx.alert_ends(now, CLOCK_JUMPED, BACK)?;
+                tx.alert_ends(now, CLOCK_JUMPED, AHEAD)?;
             }
             tx.tend(longest, may_expire, now)?;
             let floor = config.site.limits.breaker_floor;
@@ -152,6 +172,7 @@ impl Worker {
         };
         let (rate, found) = self.store(look).await?;
         self.last = None;
+        self.clock_jumped &= !clock_calms;
         if let Some(rate) = rate {
             self.rate_seen = Some(monotonic);
             self.breaker = rate.holds();
@@ -250,6 +271,11 @@ impl Worker {
             None => null,
         };
         let outcome = self.relay.send(&first).await;
+        let as_configured = first.from == due.sender.as_deref();
+        if as_configured && outcome.step() > Step::MailFrom && std::mem::take(&mut self.sender_fails) {
+            let relay = self.shared.config.smtp.host.clone();
+            self.note(move |tx| tx.alert_ends(clock::now(), NULL_REFUSED, &relay)).await;
+        }
         let (None, Outcome::Refused { step: Step::MailFrom, reply }) = (first.from, &outcome) else {
             return outcome;
         };
@@ -257,12 +283,13 @@ impl Worker {
         // who refuses From as well does not mean the null sender
         if again.step() > Step::MailFrom {
             self.null_refused = true;
+            self.sender_fails = true;
             tracing::warn!(
                 reply,
                 "the relay refuses MAIL FROM:<>; trying with From. Set envelope_from = \"from\""
             );
             let (relay, reply) = (self.shared.config.smtp.host.clone(), reply.clone());
-            self.note(move |tx| tx.alert(clock::now(), "null_sender_refused", &relay, &reply)).await;
+            self.note(move |tx| tx.alert(clock::now(), NULL_REFUSED, &relay, &reply)).await;
         }
         again
     }

@@ -43,6 +43,8 @@ codes! {
         Restored = "restored",
         /// Its promise passed, and the late text could not be written.
         Unwritable = "unwritable",
+        /// Nobody: a person had it tried again, and what a person asked for is offered, whatever is known of its address.
+        Person = "person",
     }
 }
 

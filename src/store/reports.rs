@@ -46,11 +46,11 @@ impl Tx<'_> {
     }
 
     fn is_reachable(&self, address: &str, now: Timestamp) -> Result<()> {
+        self.alert_ends(now, BOUNCED, address)?; // raised by every failure, be it held against the address or not
         let mut delete = self.connection.prepare_cached("DELETE FROM suppression WHERE address = ?1")?;
         if delete.execute([address])? == 0 {
             return Ok(());
         }
-        self.alert_ends(now, BOUNCED, address)?;
         self.release_reachable(address, now)
     }
 

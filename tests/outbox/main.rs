@@ -115,7 +115,7 @@ fn a_no_to_the_mail_is_final() {
 
 #[test]
 fn a_relay_that_refuses_the_null_sender_is_asked_once_more_with_from() {
-    let stage = Stage::open(|site| site);
+    let mut stage = Stage::open(|site| site);
     stage.smtp.fault(Step::Mail, 1, Fault::Reply("501 5.1.7 <> is nobody"));
     stage.receive("ana@cliente.example", "Servidor caído");
     let sent = stage.in_state("ana@cliente.example", "sent");
@@ -137,6 +137,12 @@ fn a_relay_that_refuses_the_null_sender_is_asked_once_more_with_from() {
     let senders: Vec<_> = senders.map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect();
     let from = format!("FROM:<{ADDRESS}>");
     assert_eq!(senders, ["FROM:<>", &from, &from], "the relay's mind is known by now");
+
+    // the next run asks anew
+    assert!(stage.site.stop().success());
+    stage.restart();
+    stage.receive("eva@cliente.example", "Servidor caído");
+    stage.wait_for_count(0, "SELECT count(*) FROM alert WHERE kind = 'null_sender_refused' AND ended IS NULL");
 }
 
 #[test]

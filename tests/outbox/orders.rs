@@ -49,6 +49,24 @@ fn what_was_refused_is_offered_again_at_once_and_the_daemon_notices() {
     stage.assert_whole();
 }
 
+/// The relay's no made the address undeliverable, which holds every row to it but the one that a person asks for.
+#[test]
+fn what_was_refused_for_its_address_is_offered_again_all_the_same() {
+    let stage = Stage::open(|site| site);
+    let nobody = || stage.smtp.fault(Step::Rcpt, 1, Fault::Reply("550 5.1.1 no such user"));
+    nobody();
+    stage.receive(ANA, "Servidor caído");
+    let row = stage.in_state(ANA, "refused");
+    assert_eq!(stage.count("SELECT count(*) FROM suppression"), 1);
+    nobody();
+    stage.site.text(&["outbox", "retry", &row.id.to_string()]);
+    stage.row(ANA, "state = 'refused' AND attempts = 2");
+    stage.site.text(&["outbox", "retry", &row.id.to_string()]);
+    let sent = stage.in_state(ANA, "sent");
+    assert_eq!((sent.id, sent.attempts, events(&stage, "held")), (row.id, 3, 0));
+    assert_eq!(stage.smtp.mails_to(ANA).len(), 1);
+}
+
 #[test]
 fn what_expired_unoffered_gets_time_again_and_the_late_text() {
     let stage = Stage::open(|site| site);

@@ -180,6 +180,10 @@ fn only_a_bad_address_of_its_own_is_held_against_anybody() {
     }
     assert_eq!(stage.count(SUPPRESSED), 0);
     assert_eq!(["delayed", "delivered", "bounced"].map(|kind| events(&stage, kind)), [1, 2, 4]);
+    let standing = "SELECT count(*) FROM alert WHERE kind = 'ack_bounced' AND ended IS NULL";
+    assert_eq!(stage.count(standing), 1);
+    stage.receive(ANA, "Aquí estoy");
+    stage.wait_for_count(0, standing);
     stage.assert_whole();
 }
 

@@ -16,11 +16,13 @@ pub(super) struct Clocks {
     last: (Timestamp, Instant),
     /// Nothing expires until then.
     grace: Option<Instant>,
+    /// When the wall clock was last set, ahead or back.
+    jumped: Option<Instant>,
 }
 
 impl Clocks {
     pub(super) fn new(wall: Timestamp, monotonic: Instant) -> Self {
-        Self { last: (wall, monotonic), grace: None }
+        Self { last: (wall, monotonic), grace: None, jumped: None }
     }
 
     /// Looks at both. By how much the wall clock was set, ahead or (negative) back, when it was. A machine that was asleep
@@ -33,12 +35,19 @@ impl Clocks {
         if jump > TOLERANCE {
             self.grace = Some(monotonic + GRACE);
         }
-        (jump.abs() > TOLERANCE).then_some(jump)
+        let jump = (jump.abs() > TOLERANCE).then_some(jump);
+        self.jumped = jump.map(|_| monotonic).or(self.jumped);
+        jump
     }
 
     /// Whether what is too old by the wall clock may be called so.
     pub(super) fn may_expire(&self, monotonic: Instant) -> bool {
         self.grace.is_none_or(|until| monotonic >= until)
+    }
+
+    /// Whether the wall clock was left alone for as long as the grace: nobody needs to hear of the jump any more.
+    pub(super) fn is_calm(&self, monotonic: Instant) -> bool {
+        self.jumped.is_none_or(|at| monotonic.saturating_duration_since(at) >= GRACE)
     }
 }
 
@@ -85,7 +94,9 @@ mod tests {
     #[test]
     fn a_jump_back_is_told_and_needs_no_grace() {
         let (mut clocks, start) = clocks();
+        assert!(clocks.is_calm(start));
         assert_eq!(look(&mut clocks, start, -HOUR, 0), Some(-HOUR));
-        assert!(clocks.may_expire(start));
+        assert!(clocks.may_expire(start) && !clocks.is_calm(start));
+        assert!(clocks.is_calm(start + GRACE), "told for as long as one ahead");
     }
 }

@@ -174,7 +174,7 @@ CREATE TABLE outbox (
     tried        INTEGER,                        -- when the relay last heard of it; absent: never
     last_error   TEXT,
     known        INTEGER NOT NULL CHECK (known IN (0, 1)), -- to an address of the customer directory
-    held_by      TEXT CHECK (held_by IN ('breaker', 'undeliverable', 'restored', 'unwritable')), -- stays when it is released; absent: never held
+    held_by      TEXT CHECK (held_by IN ('breaker', 'undeliverable', 'restored', 'unwritable', 'person')), -- stays when it is released; absent: never held
     reported     INTEGER,                        -- when the last delivery report on it came
     report       TEXT,                           -- what that said
     UNIQUE (message, kind),                      -- one acknowledgement per cause (I5)

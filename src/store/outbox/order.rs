@@ -96,6 +96,7 @@ impl Tx<'_> {
         Ok(query.query_row([ms(now), id], |row| row.get(0))?)
     }
 
+    /// Due, and held by nothing from now on: what is known of its address, or the breaker, would hold it again at once.
     fn make_due(
         &self,
         id: i64,
@@ -108,11 +109,11 @@ impl Tx<'_> {
         let ticket: i64 = self
             .connection
             .prepare_cached(
-                "UPDATE outbox SET state = 'due', next_attempt = ?2,
+                "UPDATE outbox SET state = 'due', next_attempt = ?2, held_by = coalesce(held_by, ?4),
                         expires = CASE WHEN expires <= ?2 THEN ?3 ELSE expires END
                  WHERE id = ?1 RETURNING ticket",
             )?
-            .query_row(params![id, ms(now), ms(expires)], |row| row.get(0))?;
+            .query_row(params![id, ms(now), ms(expires), HeldBy::Person.as_str()], |row| row.get(0))?;
         self.event(now, Some(ticket), None, kind, &json!({ "outbox": id, "was": was }))
     }
 
@@ -126,8 +127,15 @@ impl Tx<'_> {
         self.event(now, Some(ticket), None, "dropped", &json!({ "outbox": id }))
     }
 
-    /// A person has seen to it: the alert on an address ends with the last of its rows in that state.
-    fn calm(&self, was: OutboxState, recipient: &str, now: Timestamp) -> Result<()> {
+    /// The relay took a mail for this address: what it refused before, or took too late, is past.
+    pub(super) fn calm_all(&self, recipient: &str, now: Timestamp) -> Result<()> {
+        self.alert_ends(now, "ack_refused", recipient)?;
+        self.alert_ends(now, "ack_expired", recipient)?;
+        self.calm(OutboxState::Held, recipient, now)
+    }
+
+    /// It has been seen to: the alert on an address ends with the last of its rows in that state.
+    pub(super) fn calm(&self, was: OutboxState, recipient: &str, now: Timestamp) -> Result<()> {
         let kind = match was {
             OutboxState::Held => "ack_held",
             OutboxState::Refused => "ack_refused",

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use super::HeldBy;
+use super::{HeldBy, OutboxState};
 use crate::policy::Policy;
 use crate::site::Site;
 use crate::store::{Result, Tx, at, ms};
@@ -155,7 +155,7 @@ impl Tx<'_> {
     }
 
     /// Holds a row back. The breaker's own alert stands for all that it holds.
-    fn hold(&self, id: i64, holder: HeldBy, error: Option<&str>, now: Timestamp) -> Result<()> {
+    pub(super) fn hold(&self, id: i64, holder: HeldBy, error: Option<&str>, now: Timestamp) -> Result<()> {
         let (ticket, recipient): (i64, String) = self
             .connection
             .prepare_cached(
@@ -203,7 +203,7 @@ impl Tx<'_> {
         };
         let detail = json!({ "outbox": id, "attempts": attempts, "error": error });
         self.event(now, Some(ticket), None, kind, &detail)?;
-        let Some(error) = error else { return Ok(()) };
+        let Some(error) = error else { return self.calm_all(&recipient, now) };
         self.mind_refusal(&recipient, error, now)?;
         self.alert(now, "ack_refused", &recipient, error)
     }
@@ -262,11 +262,13 @@ impl Tx<'_> {
         for (id, ticket, recipient, held_by, moot) in old {
             if let Some(ended_by) = moot {
                 self.drop_moot(id, &ended_by, now)?;
+                self.calm(OutboxState::Held, &recipient, now)?;
                 continue;
             }
             self.connection
                 .prepare_cached("UPDATE outbox SET state = 'expired' WHERE id = ?1")?
                 .execute([id])?;
+            self.calm(OutboxState::Held, &recipient, now)?;
             self.event(now, Some(ticket), None, "expired", &json!({ "outbox": id, "held_by": held_by }))?;
             // a flood must not become one of alerts
             let by_breaker = held_by.as_deref() == Some(HeldBy::Breaker.as_str());

@@ -122,6 +122,32 @@ fn an_outcome_without_a_row_that_waits_for_it_is_no_error() {
     assert_eq!(store.read(|tx| tx.tried_since(time(NOW - 1))).unwrap(), [time(NOW)]);
 }
 
+/// The alerts that stand, in the order of their kinds.
+fn standing(store: &Store) -> Vec<String> {
+    let sql = "SELECT kind FROM alert WHERE ended IS NULL ORDER BY kind, subject";
+    let mut kinds = store.connection.prepare(sql).unwrap();
+    kinds.query_map([], |row| row.get(0)).unwrap().map(|kind| kind.unwrap()).collect()
+}
+
+#[test]
+fn what_was_amiss_with_an_address_is_past_when_the_relay_takes_a_mail_for_it() {
+    let (_directory, mut store) = store();
+    rows(&store, 3, NOW, "sending", None);
+    store.connection.execute("UPDATE outbox SET recipient = 'a@b.example'", []).unwrap();
+    let note = |store: &mut Store, id, delivery| {
+        store.transaction(|tx| tx.delivered(id, &delivery, true, time(NOW))).unwrap();
+    };
+    note(&mut store, 1, Delivery::Refused("550 5.7.1 not today".to_owned()));
+    store.transaction(|tx| tx.alert(time(NOW), "ack_expired", "a@b.example", "")).unwrap();
+    store.transaction(|tx| tx.alert(time(NOW), "ack_refused", "b@b.example", "")).unwrap();
+    store.transaction(|tx| tx.hold(3, HeldBy::Unwritable, None, time(NOW))).unwrap();
+    assert_eq!(standing(&store), ["ack_expired", "ack_held", "ack_refused", "ack_refused"]);
+    note(&mut store, 2, Delivery::Sent);
+    assert_eq!(standing(&store), ["ack_held", "ack_refused"], "one is held still, and one is another's");
+    store.transaction(|tx| tx.tend(minutes(30), true, time(NOW + 24 * HOUR))).unwrap();
+    assert_eq!(standing(&store), ["ack_expired", "ack_refused"], "it is held no longer");
+}
+
 /// The worker looks at these every few seconds, whatever the outbox holds.
 #[test]
 fn every_look_reads_an_index() {
