@@ -142,7 +142,8 @@ fn a_relay_that_refuses_the_null_sender_is_asked_once_more_with_from() {
     assert!(stage.site.stop().success());
     stage.restart();
     stage.receive("eva@cliente.example", "Servidor caído");
-    stage.wait_for_count(0, "SELECT count(*) FROM alert WHERE kind = 'null_sender_refused' AND ended IS NULL");
+    stage
+        .wait_for_count(0, "SELECT count(*) FROM alert WHERE kind = 'null_sender_refused' AND ended IS NULL");
 }
 
 #[test]
