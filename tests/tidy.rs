@@ -197,9 +197,9 @@ fn sql_stands_in_store_alone() {
 }
 
 /// Who may start tasks and threads: the daemon, the parsing threads, the writer's thread, `acuse run` for its
-/// signals, and `acuse ingest` for a reader's stack.
+/// signals, and the command line for a reader's stack.
 const SPAWNERS: [&str; 5] =
-    ["src/daemon/", "src/ingest.rs", "src/store/writer.rs", "src/cli/run.rs", "src/cli/ingest.rs"];
+    ["src/daemon/", "src/ingest.rs", "src/store/writer.rs", "src/cli/run.rs", "src/cli/mod.rs"];
 
 #[test]
 fn tasks_and_threads_are_started_in_few_places() {
