@@ -23,6 +23,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The database does not answer: the outbox is looked at again after this.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// The same, for the last outcome of a daemon that ends.
+const PARTING_NOTE: Duration = Duration::from_millis(200);
 /// The rate of acknowledgements is looked at no more often than this.
 const RATE: Duration = Duration::from_secs(5);
 
@@ -101,7 +103,7 @@ impl Worker {
         loop {
             let found = self.look().await;
             if self.shared.stop.is_cancelled() && !matches!(found, Ok(Found::Taken(_))) {
-                return self.relay.close().await;
+                return self.part().await;
             }
             match found {
                 Ok(Found::Taken(due)) => {
@@ -122,6 +124,30 @@ impl Worker {
                     tracing::error!(%error, "the outbox cannot be used; it is tried again");
                     self.relay.close().await;
                     self.rest(AFTER_FAILURE).await;
+                }
+            }
+        }
+    }
+
+    /// Ends: but what the relay said last is noted first, however often that takes, for a customer whose acknowledgement
+    /// is forgotten gets it twice.
+    async fn part(mut self) {
+        let shared = self.shared.clone();
+        tokio::select! {
+            () = self.note_last() => {}
+            () = shared.parted() => {}
+        }
+        self.relay.close().await;
+    }
+
+    async fn note_last(&mut self) {
+        while self.last.is_some() {
+            match self.look().await {
+                Ok(_) => {}
+                Err(Trouble::Writer(_)) => return, // nobody is left to note it
+                Err(error) => {
+                    tracing::error!(%error, "the outbox cannot be used; it is tried again");
+                    tokio::time::sleep(PARTING_NOTE).await;
                 }
             }
         }
