@@ -143,7 +143,8 @@ fn a_relay_that_refuses_the_null_sender_is_asked_once_more_with_from() {
     assert!(stage.site.stop().success());
     stage.restart();
     stage.receive("eva@cliente.example", "Servidor caído");
-    stage.wait_for_count(0, "SELECT count(*) FROM alert WHERE kind = 'null_sender_refused' AND ended IS NULL");
+    stage
+        .wait_for_count(0, "SELECT count(*) FROM alert WHERE kind = 'null_sender_refused' AND ended IS NULL");
 }
 
 #[test]
@@ -383,6 +384,7 @@ fn an_acknowledgement_expires_with_an_event_and_an_alert() {
     stage.receive("luis@cliente.example", "Servidor caído");
     stage.in_state("luis@cliente.example", "sent");
     assert!(stage.site.stop().success());
+    assert!(stage.site.log().contains("they expired expired=1"));
     assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0);
 }
 
@@ -501,6 +503,7 @@ fn a_row_that_cannot_be_told_late_is_held_and_holds_up_nobody() {
     stage.receive("luis@cliente.example", "Servidor caído");
     stage.in_state("luis@cliente.example", "sent");
     assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0, "no promise is made that has passed");
+    assert_eq!(stage.site.log().matches("were held back held=1").count(), 1);
 }
 
 #[test]
