@@ -94,16 +94,12 @@ impl Desk<'_> {
     /// Carries out an order on all these, or on none; `None`: on all that are held.
     fn order(mut self, order: Order, ids: Option<&Vec<i64>>) -> Done {
         let (max_age, now) = (self.config.site.max_age, self.context.now(self.policy.calendar.zone())?);
-        let rows = self.store.transaction(|tx| {
+        let ordered = self.store.transaction(|tx| {
             let ids = ids.map_or_else(|| tx.held(), |ids| Ok(ids.clone()))?;
-            if let Err(refusal) = tx.order(order, &ids, max_age, now)? {
-                return Ok(Err(refusal));
-            }
-            let mut rows = tx.outbox(None)?;
-            rows.retain(|row| ids.contains(&row.id));
-            Ok(Ok(rows))
+            Ok(tx.order(order, &ids, max_age, now)?.map(|()| ids))
         })?;
-        self.list(&rows.map_err(|refusal| refused(&refusal))?)
+        let ids = ordered.map_err(|refusal| refused(&refusal))?;
+        self.list(&self.store.read(|tx| tx.acks(&ids))?) // once it is committed: the worker need not wait for it
     }
 
     fn list(&self, rows: &[OutboxRow]) -> Done {

@@ -11,7 +11,7 @@ mod pace;
 use super::backoff::{Backoff, jitter};
 use super::{Shared, clock};
 use crate::smtp::{Notify, Outcome, Outgoing, Relay, Step, Timeouts};
-use crate::store::{Breaker, Delivery, Due, Rate, StoreError, Tx, WriterGone};
+use crate::store::{Breaker, Delivery, Due, Rate, Ready, StoreError, Tx, WriterGone};
 use crate::token::Purpose;
 
 use clocks::Clocks;
@@ -23,6 +23,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// The database does not answer: the outbox is looked at again after this.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// The same, for the last outcome of a daemon that ends.
+const NOTE_AGAIN: Duration = Duration::from_millis(200);
 /// The rate of acknowledgements is looked at no more often than this.
 const RATE: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,24 @@ enum Found {
     Ready,
     /// Nothing, until then.
     Nothing(Option<Timestamp>),
+}
+
+/// How many customers a look left without their acknowledgement.
+struct Undone {
+    expired: usize,
+    held: usize,
+}
+
+impl Undone {
+    fn log(&self) {
+        let Self { expired, held } = self;
+        if *expired > 0 {
+            tracing::warn!(expired, "acknowledgements could not be sent in time; they expired");
+        }
+        if *held > 0 {
+            tracing::warn!(held, "acknowledgements that cannot be sent as they are were held back");
+        }
+    }
 }
 
 /// Sends what is due until the daemon stops.
@@ -101,7 +121,7 @@ impl Worker {
         loop {
             let found = self.look().await;
             if self.shared.stop.is_cancelled() && !matches!(found, Ok(Found::Taken(_))) {
-                return self.relay.close().await;
+                return self.part().await;
             }
             match found {
                 Ok(Found::Taken(due)) => {
@@ -122,6 +142,30 @@ impl Worker {
                     tracing::error!(%error, "the outbox cannot be used; it is tried again");
                     self.relay.close().await;
                     self.rest(AFTER_FAILURE).await;
+                }
+            }
+        }
+    }
+
+    /// Ends: but what the relay said last is noted first, however often that takes, for a customer whose acknowledgement
+    /// is forgotten gets it twice.
+    async fn part(mut self) {
+        let shared = self.shared.clone();
+        tokio::select! {
+            () = self.note_last() => {}
+            () = shared.parted() => {}
+        }
+        self.relay.close().await;
+    }
+
+    async fn note_last(&mut self) {
+        while self.last.is_some() {
+            match self.look().await {
+                Ok(_) => {}
+                Err(Trouble::Writer(_)) => return, // nobody is left to note it
+                Err(error) => {
+                    tracing::error!(%error, "the outbox cannot be used; it is tried again");
+                    tokio::time::sleep(NOTE_AGAIN).await;
                 }
             }
         }
@@ -156,23 +200,25 @@ impl Worker {
                 tx.alert_ends(now, CLOCK_JUMPED, BACK)?;
                 tx.alert_ends(now, CLOCK_JUMPED, AHEAD)?;
             }
-            tx.tend(longest, may_expire, now)?;
+            let expired = tx.tend(longest, may_expire, now)?;
             let floor = config.site.limits.breaker_floor;
             let rate = look_at_rate.then(|| tx.mind_breaker(floor, now)).transpose()?;
             if resting {
-                return Ok((rate, Found::Nothing(None)));
+                return Ok((rate, Undone { expired, held: 0 }, Found::Nothing(None)));
             }
             let tripped = rate.map_or(tripped, Breaker::holds);
-            let found = match tx.first_ready(&config.site, &policy, tripped, now)? {
+            let Ready { first, held } = tx.first_ready(&config.site, &policy, tripped, now)?;
+            let found = match first {
                 None => Found::Nothing(tx.next_attempt()?),
                 Some(_) if !is_open => Found::Ready,
                 Some(id) => Found::Taken(Box::new(tx.take(id)?)),
             };
-            Ok((rate, found))
+            Ok((rate, Undone { expired, held }, found))
         };
-        let (rate, found) = self.store(look).await?;
+        let (rate, undone, found) = self.store(look).await?;
         self.last = None;
         self.clock_jumped &= !clock_calms;
+        undone.log();
         if let Some(rate) = rate {
             self.rate_seen = Some(monotonic);
             self.breaker = rate.holds();

@@ -31,7 +31,9 @@ pub use epoch::RESERVED_NUMBERS;
 pub use erase::{Erased, Erasure};
 pub use mailboxes::{FolderState, MailboxOrder, Standing, folder_subject};
 pub use open::{DATABASE, OpenError, create, open, verify};
-pub use outbox::{Breaker, Delivery, Due, HeldBy, Order, OutboxPage, OutboxRow, OutboxState, Rate, Refusal};
+pub use outbox::{
+    Breaker, Delivery, Due, HeldBy, Order, OutboxPage, OutboxRow, OutboxState, Rate, Ready, Refusal,
+};
 pub use packed::Packed;
 pub use quarantine::{Ending, QuarantineRow, SetAside};
 pub use tickets::{EventRow, MessageRow, PromiseRow, TicketFilter, TicketPage, TicketRow};

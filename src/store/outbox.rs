@@ -1,5 +1,7 @@
 //! The outbox as people see it: every acknowledgement, where it stands and what came back on it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row};
 
@@ -12,7 +14,7 @@ mod queue;
 
 pub use breaker::{Breaker, Rate};
 pub use order::{Order, Refusal};
-pub use queue::{Delivery, Due};
+pub use queue::{Delivery, Due, Ready};
 
 codes! {
     /// Where an acknowledgement stands.
@@ -121,6 +123,16 @@ impl Tx<'_> {
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             found.push(outbox_row(row)?);
+        }
+        Ok(found)
+    }
+
+    /// These rows, each once, newest first.
+    pub fn acks(&self, ids: &[i64]) -> Result<Vec<OutboxRow>> {
+        let mut row = self.connection.prepare(&format!("SELECT {COLUMNS} FROM outbox WHERE id = ?1"))?;
+        let mut found = Vec::new();
+        for id in ids.iter().copied().collect::<BTreeSet<i64>>().into_iter().rev() {
+            found.extend(row.query([id])?.next()?.map(outbox_row).transpose()?);
         }
         Ok(found)
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use acuse::config::read_keys;
 use acuse::token::Purpose;
 use jiff::{SignedDuration, Timestamp};
+use rustix::process::Signal;
 use support::acuse::{ADDRESS, PASSWORD, Site, SiteBuilder, USER};
 use support::eventually;
 use support::smtp_peer::{self, Fate, Fault, Mail, Step};
@@ -383,6 +384,7 @@ fn an_acknowledgement_expires_with_an_event_and_an_alert() {
     stage.receive("luis@cliente.example", "Servidor caído");
     stage.in_state("luis@cliente.example", "sent");
     assert!(stage.site.stop().success());
+    assert!(stage.site.log().contains("they expired expired=1"));
     assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0);
 }
 
@@ -450,6 +452,25 @@ fn a_silent_relay_does_not_delay_the_end() {
     stage.assert_whole();
 }
 
+/// Forgotten, it would be offered once more at the next start: a second acknowledgement.
+#[test]
+fn what_was_accepted_is_noted_before_the_end_although_the_database_fails() {
+    let mut stage = Stage::open(|site| site);
+    let fails = "CREATE TRIGGER fails BEFORE UPDATE ON outbox WHEN new.state = 'sent'
+                 BEGIN SELECT raise(ABORT, 'no room'); END";
+    stage.database().execute_batch(fails).unwrap();
+    stage.receive("ana@cliente.example", "Servidor caído");
+    let failures = |stage: &Stage| stage.site.log().matches("no room").count();
+    eventually("the outcome is not noted", || (failures(&stage) > 0).then_some(()));
+    let before = failures(&stage);
+    stage.site.signal(Signal::TERM);
+    eventually("it is tried again while the daemon ends", || (failures(&stage) > before).then_some(()));
+    stage.database().execute_batch("DROP TRIGGER fails").unwrap();
+    assert!(stage.site.wait_for_end().success());
+    assert_eq!(stage.in_state("ana@cliente.example", "sent").attempts, 1);
+    assert_eq!(stage.smtp.mails().len(), 1);
+}
+
 #[test]
 fn one_connection_carries_what_waits() {
     let stage = with_login(|site| site);
@@ -487,6 +508,7 @@ fn a_row_that_cannot_be_told_late_is_held_and_holds_up_nobody() {
         stage.receive("luis@cliente.example", "Servidor caído");
         stage.in_state("luis@cliente.example", "sent");
         assert_eq!(stage.smtp.mails_to("ana@cliente.example").len(), 0, "no promise is made that has passed");
+        assert_eq!(stage.site.log().matches("were held back held=1").count(), 1);
     }
 }
 

@@ -42,6 +42,15 @@ pub enum Delivery {
     Refused(String),
 }
 
+/// What a look at the rows that are due came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    /// The next that may be offered; `None`: nothing may go out.
+    pub first: Option<i64>,
+    /// How many were held back; those that the breaker holds apart, which has an alert of its own.
+    pub held: usize,
+}
+
 /// A row that is due, before its attempt.
 #[derive(Debug)]
 struct Waiting {
@@ -65,30 +74,25 @@ pub(super) const MOOT: &str = "CASE WHEN offered = 0 AND (ended_by != 'supersede
 impl Tx<'_> {
     /// Expires what is too old, held or not, and brings back what a clock set back put too far ahead: no row waits longer
     /// than `longest`. `may_expire`: the clock can be trusted so far.
-    pub fn tend(&self, longest: SignedDuration, may_expire: bool, now: Timestamp) -> Result<()> {
-        if may_expire {
-            self.expire(now)?;
-        }
+    /// How many expired that somebody waits for.
+    pub fn tend(&self, longest: SignedDuration, may_expire: bool, now: Timestamp) -> Result<usize> {
+        let expired = if may_expire { self.expire(now)? } else { 0 };
         self.connection
             .prepare_cached("UPDATE outbox SET next_attempt = ?1 WHERE state = 'due' AND next_attempt > ?2")?
             .execute([ms(now), ms(now.saturating_add(longest).unwrap_or(Timestamp::MAX))])?;
-        Ok(())
+        Ok(expired)
     }
 
     /// The next row that may be offered, once it is put right: drops what is of no use any more, holds back what must be,
-    /// puts the late text where the promise passed. `None`: nothing may go out. `breaker`: it has tripped.
-    pub fn first_ready(
-        &self,
-        site: &Site,
-        policy: &Policy,
-        breaker: bool,
-        now: Timestamp,
-    ) -> Result<Option<i64>> {
+    /// puts the late text where the promise passed. `breaker`: it has tripped.
+    pub fn first_ready(&self, site: &Site, policy: &Policy, breaker: bool, now: Timestamp) -> Result<Ready> {
+        let mut held = 0;
         while let Some(row) = self.first_due(breaker, now)? {
             if let Some(ended_by) = row.moot {
                 self.drop_moot(row.id, &ended_by, now)?;
             } else if let Some(holder) = row.hold {
                 self.hold(row.id, holder, None, now)?;
+                held += usize::from(holder != HeldBy::Breaker);
             } else if row.is_late
                 && let Err(error) = self.savepoint(|tx| tx.make_late(row.id, site, policy, now))
             {
@@ -97,11 +101,12 @@ impl Tx<'_> {
                 }
                 // No promise goes out that has passed, and no row holds up the others.
                 self.hold(row.id, HeldBy::Unwritable, Some(&error.to_string()), now)?;
+                held += 1;
             } else {
-                return Ok(Some(row.id));
+                return Ok(Ready { first: Some(row.id), held });
             }
         }
-        Ok(None)
+        Ok(Ready { first: None, held })
     }
 
     /// The row that waits longest. What was held once and released is not held again.
@@ -247,7 +252,8 @@ impl Tx<'_> {
     }
 
     /// Who is still waiting has heard nothing, and will not any more: an alert, unless nobody needs it.
-    fn expire(&self, now: Timestamp) -> Result<()> {
+    fn expire(&self, now: Timestamp) -> Result<usize> {
+        let mut expired = 0;
         let mut old = self.connection.prepare_cached(&format!(
             "SELECT outbox.id, outbox.ticket, recipient, held_by, {MOOT}
              FROM outbox LEFT JOIN promise ON promise.id = outbox.promise
@@ -274,8 +280,9 @@ impl Tx<'_> {
             let by_breaker = held_by.as_deref() == Some(HeldBy::Breaker.as_str());
             let subject = if by_breaker { HeldBy::Breaker.as_str() } else { recipient.as_str() };
             self.alert(now, "ack_expired", subject, "an acknowledgement could not be sent in time")?;
+            expired += 1;
         }
-        Ok(())
+        Ok(expired)
     }
 }
 

@@ -71,11 +71,11 @@ fn a_clock_that_jumped_expires_nothing_and_what_is_due_goes_out() {
     rows(&store, 2, NOW, "due", None);
     rows(&store, 1, NOW, "held", Some("restored"));
     let tend = |store: &mut Store, may_expire| {
-        store.transaction(|tx| tx.tend(minutes(30), may_expire, time(NOW + 24 * HOUR))).unwrap();
+        store.transaction(|tx| tx.tend(minutes(30), may_expire, time(NOW + 24 * HOUR))).unwrap()
     };
-    tend(&mut store, false);
+    assert_eq!(tend(&mut store, false), 0);
     assert_eq!(states(&store), [OutboxState::Due, OutboxState::Due, OutboxState::Held]);
-    tend(&mut store, true);
+    assert_eq!(tend(&mut store, true), 3);
     assert_eq!(states(&store), [OutboxState::Expired; 3]);
     let alerts = "SELECT count(*) FROM alert WHERE kind = 'ack_expired' AND ended IS NULL";
     assert_eq!(store.connection.query_row(alerts, [], |row| row.get(0)), Ok(3));
