@@ -55,7 +55,7 @@ pub enum QuarantineVerb {
 
 /// Lists the quarantine, newest first; shows, lets out, drops or writes out what is in it.
 pub fn quarantine(context: &Context, verb: &QuarantineVerb) -> Done {
-    let config = context.config(Secrets::Skip)?;
+    let mut config = context.config(Secrets::Skip)?;
     let policy = context.policy(Some(&config))?;
     let mut store = context.store(&config)?;
     match verb {
@@ -63,9 +63,7 @@ pub fn quarantine(context: &Context, verb: &QuarantineVerb) -> Done {
         QuarantineVerb::Show { id } => show(context, &set_aside(&store, *id)?, &config, &policy),
         QuarantineVerb::Export { id, file } => export(&set_aside(&store, *id)?, file.as_deref()),
         QuarantineVerb::Release { ids } => {
-            if config.site.keys.is_empty() {
-                return Err(crate::daemon::DaemonError::NoKey(config.state_dir.display().to_string()).into());
-            }
+            crate::daemon::require_key(&mut config)?;
             all_wait(&store, ids)?;
             ids.iter().try_for_each(|id| release(context, &mut store, *id, &config, &policy))
         }

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Shared, clock};
-use crate::store::WriterGone;
+use super::Shared;
 
 /// The floor where `[limits] min_free_mib` is not set: so much,
 const LEAST_FREE: u64 = 1 << 30;
@@ -91,16 +90,11 @@ pub(super) async fn has_room(shared: &Shared) -> bool {
         Some(_) => {}
     }
     let subject = shared.disk.subject();
-    let noted = shared.writer.call(move |store| {
-        store.transaction(|tx| match low {
-            Some(low) => tx.alert(clock::now(), "disk_low", &subject, &low.to_string()),
-            None => tx.alert_ends(clock::now(), "disk_low", &subject),
-        })
+    let alert = shared.note(move |tx, now| match low {
+        Some(low) => tx.alert(now, "disk_low", &subject, &low.to_string()),
+        None => tx.alert_ends(now, "disk_low", &subject),
     });
-    match noted.await {
-        Ok(Ok(())) | Err(WriterGone) => {} // without the writer the next commit says so
-        Ok(Err(error)) => tracing::error!(%error, "an alert could not be noted"),
-    }
+    alert.await;
     low.is_none()
 }
 

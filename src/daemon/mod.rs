@@ -14,7 +14,7 @@ use crate::config::{Config, Mailbox};
 use crate::imap::tls::Trust;
 use crate::ingest::Readers;
 use crate::policy::Policy;
-use crate::store::{self, OpenError, RESERVED_NUMBERS, Store, StoreError, Writer, WriterGone};
+use crate::store::{self, OpenError, RESERVED_NUMBERS, Store, StoreError, Tx, Writer, WriterGone};
 
 pub mod backoff;
 pub mod clock;
@@ -89,6 +89,16 @@ impl Shared {
     async fn parted(&self) {
         self.stop.cancelled().await;
         tokio::time::sleep(PARTING).await;
+    }
+
+    /// Notes what the administrator should know; nothing waits for it. Without the writer there is no daemon.
+    async fn note(&self, alert: impl FnOnce(&Tx<'_>, Timestamp) -> Result<(), StoreError> + Send + 'static) {
+        let noted = self.writer.call(|store| store.transaction(|tx| alert(tx, clock::now()))).await;
+        match noted {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "an alert could not be noted"),
+            Err(WriterGone) => self.stop.cancel(),
+        }
     }
 }
 

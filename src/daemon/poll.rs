@@ -323,10 +323,7 @@ impl<'a> Watch<'a> {
 
     async fn alert(&self, kind: &'static str, detail: &str) {
         let (subject, detail) = (folder_subject(&self.mailbox.name, self.folder), detail.to_owned());
-        let noted = self.store(move |tx, now| tx.alert(now, kind, &subject, &detail)).await;
-        if let Err(error) = noted {
-            tracing::error!(%error, "an alert could not be noted");
-        }
+        self.shared.note(move |tx, now| tx.alert(now, kind, &subject, &detail)).await;
     }
 
     /// Runs `work` in one transaction on the writer's thread.

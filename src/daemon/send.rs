@@ -268,7 +268,7 @@ impl Worker {
         let Err(outcome) = connected else {
             self.backoff.reset();
             if std::mem::take(&mut self.relay_fails) {
-                self.note(move |tx| tx.relay_works(&relay, clock::now())).await;
+                shared.note(move |tx, now| tx.relay_works(&relay, now)).await;
             }
             return;
         };
@@ -277,17 +277,10 @@ impl Worker {
         let wait = self.backoff.next(jitter());
         tracing::warn!(relay, reply, ?wait, "the relay cannot be used; it is tried again");
         self.relay_fails = true;
-        self.note(move |tx| tx.relay_fails(&relay, &reply, clock::now())).await;
+        shared.note(move |tx, now| tx.relay_fails(&relay, &reply, now)).await;
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = shared.stop.cancelled() => {}
-        }
-    }
-
-    /// Notes what the administrator should know; nothing waits for it.
-    async fn note(&self, alert: impl FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static) {
-        if let Err(error) = self.store(alert).await {
-            tracing::error!(%error, "an alert could not be noted");
         }
     }
 
@@ -320,7 +313,7 @@ impl Worker {
         let as_configured = first.from == due.sender.as_deref();
         if as_configured && outcome.step() > Step::MailFrom && std::mem::take(&mut self.sender_fails) {
             let relay = self.shared.config.smtp.host.clone();
-            self.note(move |tx| tx.alert_ends(clock::now(), NULL_REFUSED, &relay)).await;
+            self.shared.note(move |tx, now| tx.alert_ends(now, NULL_REFUSED, &relay)).await;
         }
         let (None, Outcome::Refused { step: Step::MailFrom, reply }) = (first.from, &outcome) else {
             return outcome;
@@ -335,7 +328,7 @@ impl Worker {
                 "the relay refuses MAIL FROM:<>; trying with From. Set envelope_from = \"from\""
             );
             let (relay, reply) = (self.shared.config.smtp.host.clone(), reply.clone());
-            self.note(move |tx| tx.alert(clock::now(), NULL_REFUSED, &relay, &reply)).await;
+            self.shared.note(move |tx, now| tx.alert(now, NULL_REFUSED, &relay, &reply)).await;
         }
         again
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Error, ErrorKind};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use rusqlite::OpenFlags;
 use rusqlite::backup::{Backup, StepResult};
 use rustix::fs::OFlags;
 
-use super::open::{APPLICATION_ID, OpenError, connect, open_file, verify_file};
+use super::open::{APPLICATION_ID, OpenError, beside, connect, header, open_file, verify_file};
 use super::{Result as StoreResult, Store, StoreError, Tx};
 
 /// What a copy holds.
@@ -117,11 +117,7 @@ fn is_ours(path: &Path) -> bool {
     const APPLICATION: u64 = 68;
     let regular = |metadata: std::fs::Metadata| metadata.is_file().then_some(metadata.len());
     let Some(size) = path.metadata().ok().and_then(regular) else { return false };
-    let mut id = [0; 4];
-    let Ok(file) = File::open(path) else { return false };
-    let read = file.read_exact_at(&mut id, APPLICATION);
-    std::mem::forget(file); // a link may lead to the database in use, whose locks closing it would drop
-    size == 0 || read.is_ok() && i32::from_be_bytes(id) == APPLICATION_ID
+    header(path, APPLICATION).is_ok_and(|id| size == 0 || i32::from_be_bytes(id) == APPLICATION_ID)
 }
 
 /// The copy until it is in its place. Dropping it removes it.
@@ -226,13 +222,6 @@ impl Drop for Fresh {
 /// What SQLite keeps beside a database while it works on it.
 fn sidecars(path: &Path) -> [PathBuf; 3] {
     ["-journal", "-wal", "-shm"].map(|suffix| beside(path, suffix))
-}
-
-/// A file's path with something at its end.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 /// How much there is of what a copy must not lose.

@@ -133,7 +133,7 @@ impl Tx<'_> {
     }
 
     /// Ends a rescan that listed these folders from `started` on, and tells what it found; one that was asked for
-    /// meanwhile, from further back, stays.
+    /// meanwhile stays.
     pub fn rescanned(
         &self,
         mailbox: &str,

@@ -257,28 +257,34 @@ fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String
 fn refuse_foreign_wal(path: &Path) -> Result<(), OpenError> {
     /// The file format's read version (https://sqlite.org/fileformat.html §1.3.3): 1 is rollback mode, 2 is WAL.
     const READ_VERSION: u64 = 19;
-    let wal = wal_of(path);
+    let wal = beside(path, "-wal");
     if wal.metadata().map_or(0, |metadata| metadata.len()) == 0 {
         return Ok(());
     }
-    let unreadable = |why| OpenError::Unreadable { path: path.display().to_string(), why };
-    let file = File::open(path).map_err(unreadable)?;
-    let mut version = [0];
-    let read = file.read_at(&mut version, READ_VERSION);
-    // Closing it would drop every lock that SQLite holds on it in this process (POSIX; https://sqlite.org/howtocorrupt.html §2.2).
-    std::mem::forget(file);
-    read.map_err(unreadable)?;
-    if version != [1] {
-        return Ok(());
+    match header(path, READ_VERSION) {
+        Ok([1]) => {
+            Err(OpenError::ForeignWal { path: path.display().to_string(), wal: wal.display().to_string() })
+        }
+        Ok(_) => Ok(()),
+        Err(why) => Err(OpenError::Unreadable { path: path.display().to_string(), why }),
     }
-    Err(OpenError::ForeignWal { path: path.display().to_string(), wal: wal.display().to_string() })
 }
 
-/// The file beside a database that SQLite keeps its write-ahead log in.
-fn wal_of(path: &Path) -> PathBuf {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    wal.into()
+/// Bytes of a database's header, which may be in use; zeros beyond its end.
+pub(super) fn header<const N: usize>(path: &Path, offset: u64) -> std::io::Result<[u8; N]> {
+    let file = File::open(path)?;
+    let mut bytes = [0; N];
+    let read = file.read_at(&mut bytes, offset);
+    // Closing it would drop every lock that SQLite holds on it in this process (POSIX; https://sqlite.org/howtocorrupt.html §2.2).
+    std::mem::forget(file);
+    read.map(|_| bytes)
+}
+
+/// A file's path with something at its end, such as the `-wal` of a database.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// A connection set up as every one of ours.
@@ -349,7 +355,7 @@ fn unwritable(path: &Path) -> Option<OpenError> {
 fn try_to_write(path: &Path) -> std::io::Result<()> {
     let open = |path: &Path| File::options().write(true).open(path);
     std::mem::forget(open(path)?); // closing it would drop SQLite's locks, as above
-    let wal = wal_of(path);
+    let wal = beside(path, "-wal");
     match open(&wal) {
         Err(why) if why.kind() == ErrorKind::NotFound => {}
         wal => return wal.map(drop), // it has no locks: those are on the database and the -shm file

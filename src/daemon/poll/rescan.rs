@@ -114,12 +114,7 @@ impl Rescan<'_> {
 
     async fn alert(&self, error: &VisitError) {
         let (mailbox, error) = (self.mailbox.name.clone(), error.to_string());
-        let alert = move |store: &mut Store| {
-            store.transaction(|tx| tx.alert(clock::now(), "rescan_failed", &mailbox, &error))
-        };
-        if let Ok(Err(error)) = self.shared.writer.call(alert).await {
-            tracing::error!(%error, "an alert could not be noted");
-        }
+        self.shared.note(move |tx, now| tx.alert(now, "rescan_failed", &mailbox, &error)).await;
     }
 }
 

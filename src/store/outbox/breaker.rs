@@ -1,7 +1,6 @@
 //! The breaker: far more acknowledgements than usual, and those to strangers wait (I7).
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use super::HeldBy;
 use crate::store::{Result, Tx, ms};
@@ -83,7 +82,7 @@ impl Tx<'_> {
             }
             (true, false) => {
                 self.alert_ends(now, ALERT.0, ALERT.1)?;
-                Ok(Breaker::Resumes(self.let_go(now)?))
+                Ok(Breaker::Resumes(self.let_go(HeldBy::Breaker, None, now)?))
             }
         }
     }
@@ -102,22 +101,6 @@ impl Tx<'_> {
              WHERE created > ?1 AND created <= ?2 AND held_by IS NOT 'breaker'",
         )?;
         Ok(query.query_row([ms(ago(now, USUAL)), ms(ago(now, HOUR))], |row| row.get(0))?)
-    }
-
-    /// What it held is due; the late text, and `expires`, are the worker's business.
-    fn let_go(&self, now: Timestamp) -> Result<usize> {
-        let mut update = self.connection.prepare_cached(
-            "UPDATE outbox SET state = 'due', next_attempt = ?1 WHERE state = 'held' AND held_by = 'breaker'
-             RETURNING id, ticket",
-        )?;
-        let freed = update
-            .query_map([ms(now)], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
-        for (id, ticket) in &freed {
-            let detail = json!({ "outbox": id, "because": HeldBy::Breaker });
-            self.event(now, Some(*ticket), None, "released", &detail)?;
-        }
-        Ok(freed.len())
     }
 }
 

@@ -151,18 +151,24 @@ impl Tx<'_> {
 
     /// Somebody wrote from an address that bounced: what waited for that goes out.
     pub(in crate::store) fn release_reachable(&self, address: &str, now: Timestamp) -> Result<()> {
-        let holder = HeldBy::Undeliverable;
+        match self.let_go(HeldBy::Undeliverable, Some(address), now)? {
+            0 => Ok(()),
+            _ => self.calm(OutboxState::Held, address, now),
+        }
+    }
+
+    /// What a holder held, all of it or an address's, is due; the late text, and `expires`, are the worker's business.
+    pub(super) fn let_go(&self, holder: HeldBy, address: Option<&str>, now: Timestamp) -> Result<usize> {
         let mut update = self.connection.prepare_cached(
             "UPDATE outbox SET state = 'due', next_attempt = ?3
-             WHERE recipient = ?1 AND state = 'held' AND held_by = ?2 RETURNING id, ticket",
+             WHERE state = 'held' AND held_by = ?1 AND recipient = coalesce(?2, recipient) RETURNING id, ticket",
         )?;
         let freed = update
-            .query_map(params![address, holder.as_str(), ms(now)], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![holder.as_str(), address, ms(now)], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
-        for (id, ticket) in freed {
-            self.event(now, Some(ticket), None, "released", &json!({ "outbox": id, "because": holder }))?;
-            self.calm(OutboxState::Held, address, now)?;
+        for (id, ticket) in &freed {
+            self.event(now, Some(*ticket), None, "released", &json!({ "outbox": id, "because": holder }))?;
         }
-        Ok(())
+        Ok(freed.len())
     }
 }
