@@ -271,6 +271,45 @@ fn a_hostile_subject_moves_no_cursor() {
 }
 
 #[test]
+fn the_calendar_of_a_year_is_shown_with_what_it_adds_up_to() {
+    let year = json(&["calendar", "show", "--year", "2026"]);
+    assert_eq!((&year["zone"], &year["week_s"]), (&"America/Bogota".into(), &(54 * 3600).into()));
+    assert_eq!(year["hours"]["saturday"], serde_json::json!(["09:00-13:00"]));
+    let holidays = year["holidays"].as_array().unwrap();
+    assert_eq!(holidays.len(), 19);
+    let chiquinquira = holidays.iter().find(|holiday| holiday["date"] == "2026-07-13").unwrap();
+    assert_eq!(chiquinquira["law"], "Ley 2578 de 2026, art. 6");
+    // 365 days less 52 Sundays and 19 holidays, none of which is on a Sunday in 2026
+    assert_eq!(year["working_days"], 365 - 52 - 19);
+    assert_eq!(year["working_s"], (294 * 10 - 52 * 6) * 3600);
+    let page = text(&["calendar", "show", "--year", "2026"]);
+    assert!(page.contains("2026-04-03  Friday    Viernes Santo"), "{page}");
+    assert!(page.ends_with("294 working days, 2628 h in all\n"), "{page}");
+    let this = text(&["calendar", "show", "--now", "2025-06-01T00:00:00"]);
+    assert!(this.starts_with("2025, in America/Bogota"), "{this}");
+    refused(&acuse(&["calendar", "show", "--year", "0"]), 64, &["0 is no year", "such as 2026"]);
+}
+
+#[test]
+fn the_table_has_every_promise_of_the_manual() {
+    let table = json(&["sla", "table", "--at", "2026-09-16T17:15:00"]);
+    let cells = table.as_array().unwrap();
+    assert_eq!(cells.len(), 9);
+    for cell in cells {
+        let (plan, impact) = (cell["plan"].as_str().unwrap(), cell["impact"].as_str().unwrap());
+        let at = ["--at", "2026-09-16T17:15:00"];
+        let alone = json(&["sla", "explain", "--plan", plan, "--impact", impact, at[0], at[1]]);
+        assert_eq!(
+            (&cell["due_by"], &cell["strict"]),
+            (&alone["due_by"], &alone["strict"]),
+            "{plan} {impact}"
+        );
+    }
+    let page = text(&["sla", "table", "--at", "2026-09-16T17:15:00"]);
+    assert!(page.contains("entre 2 y 3 horas hábiles") && page.contains("before 2026-09-16 18:15"), "{page}");
+}
+
+#[test]
 fn sla_explain_counts_in_the_open() {
     let sla = ["sla", "explain", "--plan", "n2", "--impact", "medium", "--at", "2026-09-16T17:15"];
     let promise = json(&sla);

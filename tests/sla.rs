@@ -201,6 +201,43 @@ fn received() -> impl Strategy<Value = Timestamp> {
     .prop_map(|second| Timestamp::from_second(second).unwrap())
 }
 
+/// The same office in the words of three makers: ours, and two crates that nobody here wrote.
+struct Office {
+    ours: Calendar,
+    ule: ule_hours::Schedule,
+    workclock: workclock::Schedule,
+}
+
+static OFFICES: LazyLock<Vec<Office>> = LazyLock::new(|| {
+    use jiff::civil::{Weekday, time};
+    use workclock::{Break, Holidays, Weekdays, WorkDay};
+
+    let office = |zone: &str| {
+        let week = ["mon", "tue", "wed", "thu", "fri"]
+            .map(|day| format!("{day} = [\"08:00-12:30\", \"14:00-18:00\"]"));
+        let hours = format!("zone = \"{zone}\"\n[hours]\n{}\nsat = [\"09:00-13:00\"]\n", week.join("\n"));
+        let ours = compiled(&hours, include_str!("../rules/holidays-co.toml"));
+        let holidays: Vec<Date> =
+            (2025..=2029).flat_map(|year| ours.holidays_of_year(year)).map(|holiday| holiday.date).collect();
+        let ule = ule_hours::Schedule::builder(zone)
+            .and_then(|office| office.mon_fri("08:00-12:30, 14:00-18:00"))
+            .and_then(|office| office.open([Weekday::Saturday], "09:00-13:00"))
+            .expect("hours that the crate can say");
+        let ule = holidays.iter().fold(ule, |office, date| office.closed_on(*date)).build();
+        let at = |hour, minute| time(hour, minute, 0, 0);
+        let workclock = workclock::Schedule::builder()
+            .time_zone(zone)
+            .rule(WorkDay::new(at(8, 0), at(18, 0), Weekdays::MON_TO_FRI))
+            .rule(Break::new(at(12, 30), at(14, 0), Weekdays::MON_TO_FRI))
+            .rule(WorkDay::new(at(9, 0), at(13, 0), [Weekday::Saturday].into_iter().collect()))
+            .rule(Holidays::new(holidays))
+            .build()
+            .expect("hours that the crate can say");
+        Office { ours, ule, workclock }
+    };
+    ["America/Bogota", "America/Santiago", "Europe/Madrid", "America/New_York"].map(office).into()
+});
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 128, ..ProptestConfig::default() })]
 
@@ -271,6 +308,16 @@ proptest! {
                 now += SignedDuration::from_mins(1);
             }
             prop_assert_eq!(due(calendar, minutes, received), now, "{} {}", hours, received);
+        }
+    }
+
+    #[test]
+    fn same_as_two_crates_that_nobody_here_wrote(received in received(), minutes in 1_i64..4000) {
+        for office in &*OFFICES {
+            let ours = due(&office.ours, minutes, received);
+            let (more, zone) = (SignedDuration::from_mins(minutes), office.ours.zone().iana_name());
+            prop_assert_eq!(office.ule.add(received, more).ok(), Some(ours), "ule-hours, {:?} {}", zone, received);
+            prop_assert_eq!(office.workclock.add(received, more).ok(), Some(ours), "workclock, {:?} {}", zone, received);
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod ack;
 mod attachments;
+mod calendar;
 mod check;
 pub mod context;
 mod customers;
@@ -74,6 +75,9 @@ enum Verb {
     /// Work out response times
     #[command(subcommand)]
     Sla(sla::SlaVerb),
+    /// Show business hours and holidays
+    #[command(subcommand)]
+    Calendar(calendar::CalendarVerb),
     /// Try the acknowledgements
     #[command(subcommand)]
     Ack(ack::AckVerb),
@@ -167,6 +171,7 @@ fn run(cli: Cli) -> Done {
         Verb::Explain(args) => explain::explain(&context, &args),
         Verb::Rules(verb) => rules::rules(&context, &verb),
         Verb::Sla(verb) => sla::sla(&context, &verb),
+        Verb::Calendar(verb) => calendar::calendar(&context, &verb),
         Verb::Ack(verb) => ack::ack(&context, &verb),
         Verb::Tickets(verb) => tickets::tickets(&context, &verb),
         Verb::Customers(verb) => customers::customers(&context, &verb),

@@ -1,11 +1,12 @@
 //! `acuse sla`: response times, worked out in the open.
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::context::{Context, for_people, rfc3339, time};
+use super::context::{Context, for_people, rfc3339, table, time};
 use super::report::{Code, Done, Failure};
-use crate::plan::{Plan, Plans};
+use crate::plan::{Calendar, Plan, Plans, Promise};
 use crate::reply::words;
 use crate::ticket::{Impact, Language, PlanId};
 
@@ -24,6 +25,12 @@ pub enum SlaVerb {
         #[arg(long, value_name = "TIME")]
         at: Option<String>,
     },
+    /// Show every plan's response time for every impact
+    Table {
+        /// When the mail arrives [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+    },
 }
 
 /// The plan of that id, or which there are.
@@ -35,18 +42,54 @@ pub fn plan<'a>(plans: &'a Plans, id: &str) -> Result<&'a Plan, Failure> {
     })
 }
 
-/// Explains a promise.
+/// Explains a promise, or shows all of them.
 pub fn sla(context: &Context, verb: &SlaVerb) -> Done {
-    let SlaVerb::Explain { plan: id, impact, at } = verb;
     let config = context.named_config()?;
     let policy = context.policy(config.as_ref())?;
-    let calendar = &policy.calendar;
-    let plan = plan(&policy.plans, id)?;
+    let zone = policy.calendar.zone();
+    let (SlaVerb::Explain { at, .. } | SlaVerb::Table { at }) = verb;
     let received = match at {
-        Some(text) => time(text, calendar.zone())?,
-        None => context.now(calendar.zone())?,
+        Some(text) => time(text, zone)?,
+        None => context.now(zone)?,
     };
-    let promise = calendar.promise(plan, *impact, received);
+    match verb {
+        SlaVerb::Explain { plan: id, impact, .. } => {
+            explain(context, plan(&policy.plans, id)?, *impact, received, &policy.calendar)
+        }
+        SlaVerb::Table { .. } => all(context, &policy.plans, received, &policy.calendar),
+    }
+}
+
+/// Every plan and impact, the most urgent first.
+fn all(context: &Context, plans: &Plans, received: Timestamp, calendar: &Calendar) -> Done {
+    let impacts = || Impact::ALL.into_iter().rev();
+    let cells = plans.plans.iter().flat_map(|plan| impacts().map(move |impact| (plan, impact)));
+    let promises = cells.map(|(plan, impact)| (plan, calendar.promise(plan, impact, received)));
+    if context.json {
+        let row = |(plan, promise): (&Plan, Promise)| {
+            json!({ "plan": plan.id, "impact": promise.impact,
+                    "words": plain(&words::promise(promise.window, Language::Es)),
+                    "from_s": promise.window.from.map(|from| from.as_secs()),
+                    "upto_s": promise.window.upto.as_secs(), "strict": promise.window.strict,
+                    "clock": promise.window.clock, "due_by": rfc3339(&calendar.to_local(promise.due_by)) })
+        };
+        return context.json(&promises.map(row).collect::<Vec<_>>());
+    }
+    let at = for_people(&calendar.to_local(received));
+    let mut lines = table(&["plan", "impact", "response", &format!("for a mail of {at}")]);
+    for (plan, promise) in promises {
+        lines.add_row([
+            plan.id.as_str().to_owned(),
+            format!("{} ({})", promise.impact, promise.impact.in_spanish()),
+            plain(&words::promise(promise.window, Language::Es)),
+            format!("{} {}", bound(&promise), for_people(&calendar.to_local(promise.due_by))),
+        ]);
+    }
+    context.line(lines.to_string())
+}
+
+fn explain(context: &Context, plan: &Plan, impact: Impact, received: Timestamp, calendar: &Calendar) -> Done {
+    let promise = calendar.promise(plan, impact, received);
     let segments = calendar.segments(&promise);
     let local = |at| calendar.to_local(at);
     if context.json {
@@ -81,8 +124,11 @@ pub fn sla(context: &Context, verb: &SlaVerb) -> Done {
             segment.why
         ))?;
     }
-    let bound = if promise.window.strict { "before" } else { "due by" };
-    context.line(format!("{bound:13} {}", for_people(&local(promise.due_by))))
+    context.line(format!("due {:9} {}", bound(&promise), for_people(&local(promise.due_by))))
+}
+
+fn bound(promise: &Promise) -> &'static str {
+    if promise.window.strict { "before" } else { "by" }
 }
 
 /// No-break spaces are for mails; a terminal gets plain ones.

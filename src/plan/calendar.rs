@@ -36,6 +36,17 @@ pub struct Segment {
     pub why: String,
 }
 
+/// A holiday on the date on which a year keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptHoliday<'a> {
+    /// The date, moved as its rule says.
+    pub date: Date,
+    /// Its name.
+    pub name: &'a str,
+    /// The law that the file names for it.
+    pub law: Option<&'a str>,
+}
+
 /// One date of the calendar: when it is open, and what closes it otherwise.
 #[derive(Debug, Clone, Copy)]
 enum Day<'a> {
@@ -145,17 +156,21 @@ impl Calendar {
     }
 
     /// Every holiday kept in a year, by date, those that an exception opens included.
-    pub fn holidays_of_year(&self, year: i16) -> Vec<(Date, &str)> {
-        let mut kept: Vec<(Date, &str)> = self
+    pub fn holidays_of_year(&self, year: i16) -> Vec<KeptHoliday<'_>> {
+        let mut kept: Vec<KeptHoliday<'_>> = self
             .holidays
             .iter()
             .flat_map(|holiday| {
                 let dates = [year.checked_sub(1), Some(year)].into_iter().flatten();
-                dates.filter_map(|year| holiday.kept_in(year)).map(|date| (date, holiday.name.as_str()))
+                dates.filter_map(|year| holiday.kept_in(year)).map(|date| KeptHoliday {
+                    date,
+                    name: &holiday.name,
+                    law: holiday.law.as_deref(),
+                })
             })
-            .filter(|(date, _)| date.year() == year)
+            .filter(|holiday| holiday.date.year() == year)
             .collect();
-        kept.sort_by_key(|(date, _)| *date); // stable: two on one date stay in the order of the file
+        kept.sort_by_key(|holiday| holiday.date); // stable: two on one date stay in the order of the file
         kept
     }
 
@@ -239,11 +254,17 @@ impl Calendar {
         instant.unwrap_or(if local.year() > 0 { Timestamp::MAX } else { Timestamp::MIN })
     }
 
-    /// Whether a year has any business hours.
-    pub(super) fn opens_in(&self, year: i16) -> bool {
+    /// The dates of a year that have business hours, each with how much time it is open.
+    pub fn working_days(&self, year: i16) -> impl Iterator<Item = (Date, SignedDuration)> {
         let first = Date::new(year, 1, 1).ok();
-        iter::successors(first, |date| date.tomorrow().ok())
-            .take_while(|date| date.year() == year)
-            .any(|date| !self.day(date).hours().is_empty())
+        let dates = iter::successors(first, |date| date.tomorrow().ok());
+        let open = |date| {
+            let hours = self.day(date).hours().iter().map(|interval| self.instants(date, interval));
+            hours.map(|(opens, closes)| opens.duration_until(closes)).sum()
+        };
+        dates
+            .take_while(move |date| date.year() == year)
+            .filter(|date| !self.day(*date).hours().is_empty())
+            .map(move |date| (date, open(date)))
     }
 }

@@ -134,8 +134,7 @@ pub(super) struct HolidayTable {
     pub(super) from: Option<Spanned<i64>>,
     pub(super) until: Option<Spanned<i64>>,
     /// For people: the law that says so.
-    #[serde(rename = "law")]
-    _law: Option<String>,
+    pub(super) law: Option<String>,
 }
 
 /// What becomes of a holiday that does not fall on a Monday.

@@ -11,6 +11,7 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Holiday {
     pub(super) name: String,
+    pub(super) law: Option<String>,
     day: Day,
     moved: Move,
     /// First year in force.
@@ -153,7 +154,7 @@ fn holiday(written: &Placed<'_, HolidayTable>, problems: &mut Vec<Problem>) -> O
         ));
         return None;
     }
-    Some(Holiday { name: table.name.clone(), day, moved: table.moved, from, until })
+    Some(Holiday { name: table.name.clone(), law: table.law.clone(), day, moved: table.moved, from, until })
 }
 
 /// `MM-DD` or `YYYY-MM-DD`, as written and not otherwise.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use self::calendar::{Calendar, Segment};
+pub use self::calendar::{Calendar, KeptHoliday, Segment};
 pub use self::week::{Interval, WallTime};
 use crate::problem::{Problem, Severity, Source};
 use crate::ticket::{Bilingual, Impact, PlanId};

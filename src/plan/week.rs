@@ -44,6 +44,13 @@ impl WallTime {
     }
 }
 
+impl Interval {
+    /// From opening to closing, by the clock on the wall.
+    pub fn length(&self) -> SignedDuration {
+        SignedDuration::from_mins(i64::from(self.closes.minutes) - i64::from(self.opens.minutes))
+    }
+}
+
 impl fmt::Display for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02}:{:02}", self.hour(), self.minute())

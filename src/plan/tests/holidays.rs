@@ -12,7 +12,7 @@ fn shipped_holidays_are_the_published_ones() {
         .collect();
     let mut kept: Vec<String> = (2024..=2035)
         .flat_map(|year| calendar.holidays_of_year(year))
-        .map(|(date, _)| date.to_string())
+        .map(|holiday| holiday.date.to_string())
         .collect();
     assert_eq!(kept.len(), published.len() + 2, "two Mondays bear two holidays each: 2025-06-30, 2030-07-01");
     kept.dedup();
@@ -64,7 +64,8 @@ fn holiday_rules_of_every_kind() {
         law = "none"
         "#,
     ));
-    let names = |year| calendar.holidays_of_year(year).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+    let names =
+        |year| calendar.holidays_of_year(year).into_iter().map(|holiday| holiday.name).collect::<Vec<_>>();
     assert_eq!(calendar.holiday_on(date(2027, 1, 4)), Some("carried over the year"));
     assert_eq!(
         names(2026),
