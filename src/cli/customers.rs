@@ -1,15 +1,20 @@
 //! `acuse customers`: who has which plan.
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::context::{Context, shown, table};
+mod import;
+mod whois;
+
+use super::context::{Context, for_people, rfc3339, shown, table};
 use super::report::{Code, Done, Failure};
 use super::sla;
 use crate::config::Secrets;
 use crate::mail::Address;
 use crate::store::{CustomerRow, KeyKind};
-use crate::ticket::Language;
+use crate::ticket::{Language, PlanId};
 use crate::triage::silence::is_public_mail_domain;
 
 /// `acuse customers …`
@@ -22,8 +27,20 @@ pub enum CustomersVerb {
         /// The address or domain
         key: String,
     },
-    /// Give an address or a domain a plan
+    /// Give an address or a domain a plan, whatever an import says
     Set(SetArgs),
+    /// Remove the rows of an address or domain
+    Remove {
+        /// The address or domain
+        key: String,
+    },
+    /// Make a file's rows the directory: all of them or, where a line is wrong, none
+    Import(import::ImportArgs),
+    /// Say which row decides on an address, and why
+    Whois {
+        /// The address
+        address: String,
+    },
 }
 
 /// `acuse customers set`
@@ -43,76 +60,120 @@ pub struct SetArgs {
     /// Their id in your own directory: the same id is the same customer
     #[arg(long)]
     id: Option<String>,
+    /// The first day, or instant, that it holds
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// The last day that it holds, or the instant that it ends
+    #[arg(long, value_name = "DATE")]
+    until: Option<String>,
 }
 
-/// Lists, shows or sets the directory.
+/// Lists, shows, sets or imports the directory.
 pub fn customers(context: &Context, verb: &CustomersVerb) -> Done {
     let config = context.config(Secrets::Skip)?;
     let policy = context.policy(Some(&config))?;
     let mut store = context.store(&config)?;
+    let zone = policy.calendar.zone();
+    let now = context.now(zone)?;
+    let missing = |key: &str| Failure::new(Code::Usage, format!("the directory has no row for `{key}`"));
     match verb {
-        CustomersVerb::List => print(context, &store.read(|tx| tx.customers(None))?),
+        CustomersVerb::List => print(context, &store.read(|tx| tx.customers(None))?, zone),
         CustomersVerb::Show { key } => {
-            let (key, _) = parse_key(key)?;
+            let (key, _) = key_of(key)?;
             let rows = store.read(|tx| tx.customers(Some(&key)))?;
             if rows.is_empty() {
-                return Err(Failure::new(Code::Usage, format!("the directory has no row for `{key}`"))
-                    .hint(format!("`acuse customers set {key} --plan …` makes one")));
+                return Err(missing(&key).hint(format!(
+                    "`acuse customers set {key} --plan …` makes one; `acuse customers whois` finds the row that decides"
+                )));
             }
-            print(context, &rows)
+            print(context, &rows, zone)
         }
         CustomersVerb::Set(args) => {
-            let (key, kind) = parse_key(&args.key)?;
-            if kind == KeyKind::Domain && is_public_mail_domain(&key) {
-                return Err(Failure::new(Code::Usage, format!("anybody may have an address at {key}"))
-                    .hint("set the customer's whole address instead"));
-            }
-            let plan = sla::plan(&policy.plans, &args.plan)?.id.clone();
-            let now = context.now(policy.calendar.zone())?;
-            let (name, code) = (args.name.as_deref(), args.id.as_deref());
-            store.transaction(|tx| tx.set_customer(&key, kind, &plan, name, args.lang, code, now))?;
-            print(context, &store.read(|tx| tx.customers(Some(&key)))?)
+            let row = row(args, sla::plan(&policy.plans, &args.plan)?.id.clone(), zone)?;
+            store.transaction(|tx| tx.set_customer(&row, now))?;
+            print(context, &store.read(|tx| tx.customers(Some(&row.key)))?, zone)
         }
+        CustomersVerb::Remove { key } => {
+            let (key, _) = key_of(key)?;
+            match store.transaction(|tx| tx.remove_customer(&key, now))? {
+                true if context.json => context.json(&json!({ "removed": key })),
+                true => context.line(format!("removed {key}")),
+                false => Err(missing(&key).hint("`acuse customers list` shows the keys")),
+            }
+        }
+        CustomersVerb::Import(args) => import::import(context, &mut store, args, &policy.plans, zone, now),
+        CustomersVerb::Whois { address } => whois::whois(context, &store, address, &policy, now),
     }
+}
+
+fn row(args: &SetArgs, plan: PlanId, zone: &TimeZone) -> Result<CustomerRow, Failure> {
+    let (key, kind) = key_of(&args.key)?;
+    if kind == KeyKind::Domain && is_public_mail_domain(&key) {
+        return Err(Failure::new(Code::Usage, format!("anybody may have an address at {key}"))
+            .hint("set the customer's whole address instead"));
+    }
+    let instant = |text: &Option<String>, later| -> Result<Option<Timestamp>, Failure> {
+        let instant = text.as_ref().map(|text| import::start(text, zone, later)).transpose();
+        instant.map_err(|why| Failure::new(Code::Usage, why))
+    };
+    Ok(CustomerRow {
+        key,
+        kind,
+        code: args.id.clone(),
+        name: args.name.clone(),
+        language: args.lang,
+        plan,
+        from: instant(&args.from, 0)?,
+        until: instant(&args.until, 1)?,
+    })
+}
+
+fn key_of(text: &str) -> Result<(String, KeyKind), Failure> {
+    parse_key(text).ok_or_else(|| {
+        Failure::new(Code::Usage, format!("`{}` is neither an address nor a domain", shown(text)))
+            .hint("such as ana@cliente.example or cliente.example")
+    })
 }
 
 /// An address, or a domain (with or without a leading `@`), in its canonical form.
-fn parse_key(text: &str) -> Result<(String, KeyKind), Failure> {
-    let wrong = || {
-        Failure::new(Code::Usage, format!("`{}` is neither an address nor a domain", shown(text)))
-            .hint("such as ana@cliente.example or cliente.example")
-    };
+fn parse_key(text: &str) -> Option<(String, KeyKind)> {
     match text.strip_prefix('@').unwrap_or(text) {
         domain if !domain.contains('@') => {
-            let sample = Address::parse(&format!("x@{domain}")).ok_or_else(wrong)?;
-            let has_dot = sample.domain().contains('.');
-            if has_dot { Ok((sample.domain().to_owned(), KeyKind::Domain)) } else { Err(wrong()) }
+            let sample = Address::parse(&format!("x@{domain}"))?;
+            sample.domain().contains('.').then(|| (sample.domain().to_owned(), KeyKind::Domain))
         }
-        address => Address::parse(address).map(|found| (found.address, KeyKind::Address)).ok_or_else(wrong),
+        address => Address::parse(address).map(|found| (found.address, KeyKind::Address)),
     }
 }
 
-fn print(context: &Context, rows: &[CustomerRow]) -> Done {
+/// A row as JSON, with the keys that an import reads.
+fn document(row: &CustomerRow, zone: &TimeZone) -> Value {
+    let instant = |at: Option<Timestamp>| at.map(|at| rfc3339(&at.to_zoned(zone.clone())));
+    json!({
+        "key": row.key, "kind": row.kind, "id": row.code, "name": row.name, "language": row.language,
+        "plan": row.plan, "from": instant(row.from), "until": instant(row.until),
+    })
+}
+
+fn print(context: &Context, rows: &[CustomerRow], zone: &TimeZone) -> Done {
     if context.json {
-        let rows: Vec<Value> = rows
-            .iter()
-            .map(|row| {
-                json!({ "key": row.key, "kind": row.kind, "id": row.code, "name": row.name,
-                        "language": row.language, "plan": row.plan })
-            })
-            .collect();
-        return context.json(&rows);
+        return context.json(&rows.iter().map(|row| document(row, zone)).collect::<Vec<_>>());
     }
-    let mut lines = table(&["key", "kind", "plan", "name", "language", "id"]);
+    let mut lines = table(&["key", "kind", "plan", "name", "language", "id", "from", "until"]);
     for row in rows {
-        let or_dash = |text: &Option<String>| shown(text.as_deref().unwrap_or("-"));
+        let or_dash = |text: Option<&str>| shown(text.unwrap_or("-"));
+        let day = |at: Option<Timestamp>| {
+            at.map_or_else(|| "-".to_owned(), |at| for_people(&at.to_zoned(zone.clone())))
+        };
         lines.add_row([
             shown(&row.key),
-            row.kind.to_owned(),
-            row.plan.clone(),
-            or_dash(&row.name),
-            or_dash(&row.language),
-            or_dash(&row.code),
+            row.kind.as_str().to_owned(),
+            row.plan.to_string(),
+            or_dash(row.name.as_deref()),
+            or_dash(row.language.map(Language::as_str)),
+            or_dash(row.code.as_deref()),
+            day(row.from),
+            day(row.until),
         ]);
     }
     context.line(lines.to_string())

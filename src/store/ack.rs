@@ -77,10 +77,8 @@ impl Tx<'_> {
         let found = self
             .connection
             .query_row(
-                "SELECT outbox.ticket, serial, outbox.message_id, message.decision, raw.zstd, raw.size, message.received,
-                        customer.name, ticket.customer IS NOT NULL
+                "SELECT outbox.ticket, serial, outbox.message_id, message.decision, raw.zstd, raw.size, message.received
                  FROM outbox JOIN message ON message.id = outbox.message JOIN raw ON raw.hash = message.raw
-                 JOIN ticket ON ticket.id = outbox.ticket LEFT JOIN customer ON customer.id = ticket.customer
                  WHERE outbox.id = ?1 AND offered = 0",
                 [row],
                 |row| {
@@ -88,13 +86,12 @@ impl Tx<'_> {
                         Claim { ticket: row.get(0)?, serial: row.get(1)? },
                         (row.get::<_, String>(2)?, row.get::<_, String>(3)?),
                         (row.get::<_, Vec<u8>>(4)?, row.get::<_, i64>(5)?, row.get::<_, i64>(6)?),
-                        (row.get::<_, Option<String>>(7)?, row.get::<_, bool>(8)?),
                     ))
                 },
             )
             .optional()?;
         let unwritable = |why: &str| StoreError::Unreadable { what: "outbox", why: why.to_owned() };
-        let (claim, (message_id, decision), (packed, size, received), (name, known)) =
+        let (claim, (message_id, decision), (packed, size, received)) =
             found.ok_or_else(|| unwritable("the mail that is acknowledged is not there"))?;
         let decision = super::tickets::decision(&decision)?;
         let raw = unpack(&packed, size)?;
@@ -105,13 +102,18 @@ impl Tx<'_> {
             received: super::at(received),
             backlog: false,
         };
+        let requester = crate::triage::requester(&message, site);
+        let customer = requester
+            .map(|address| self.customer_of(address, &policy.plans, arrival.received))
+            .transpose()?
+            .flatten();
         let letter = Letter {
             ticket: claim.ticket,
             kind: ReplyKind::Late,
             message_id: &message_id,
             claim,
-            customer_name: name.as_deref(),
-            known_sender: known,
+            customer_name: customer.as_ref().and_then(|customer| customer.name.as_deref()),
+            known_sender: customer.is_some(),
         };
         let setting = Setting { site, policy, fresh: Fresh(0), now };
         let composed = write(&letter, &message, &arrival, &decision, setting)

@@ -1,14 +1,19 @@
 //! The customer directory: who has which plan.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 use serde_json::json;
 
-use super::{Result, Tx, at};
+use super::{Result, Tx, at, ms};
+use crate::mail::Address;
 use crate::ticket::{Language, PlanId};
 
 /// What a directory row names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KeyKind {
     /// One address.
     Address,
@@ -27,96 +32,214 @@ impl KeyKind {
 }
 
 /// One row of the directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CustomerRow {
-    /// The address or domain.
+    /// The address or domain, canonical.
     pub key: String,
     /// Which of the two.
-    pub kind: &'static str,
-    /// The customer's id in the shop's own directory.
+    pub kind: KeyKind,
+    /// The customer's id in the shop's own directory: the same id is the same customer.
     pub code: Option<String>,
     /// The name that greets them.
     pub name: Option<String>,
     /// The language they asked for.
-    pub language: Option<String>,
+    pub language: Option<Language>,
     /// The plan.
-    pub plan: String,
+    pub plan: PlanId,
     /// From when.
     pub from: Option<Timestamp>,
-    /// Until when.
+    /// Until when, exclusive.
     pub until: Option<Timestamp>,
 }
 
+/// What an import changes, by key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Import {
+    /// Keys that were not imported before, with their rows.
+    pub added: Vec<(String, Vec<CustomerRow>)>,
+    /// Keys that were imported before and are gone, with the rows they had.
+    pub removed: Vec<(String, Vec<CustomerRow>)>,
+    /// Keys with other rows than before: those, then the new ones.
+    pub changed: Vec<(String, Vec<CustomerRow>, Vec<CustomerRow>)>,
+    /// How many keys are as before.
+    pub unchanged: usize,
+    /// Keys that a person set, whose rows stay as they are.
+    pub by_hand: Vec<String>,
+}
+
+impl Import {
+    /// How many imported keys there were.
+    pub fn before(&self) -> usize {
+        self.removed.len() + self.changed.len() + self.unchanged
+    }
+}
+
+type ByKey = BTreeMap<String, Vec<CustomerRow>>;
+
 impl Tx<'_> {
-    /// Gives an address or domain a plan, in the place of what it had. A key that is new gets a customer of its own,
-    /// or joins the customer of that code.
-    #[expect(clippy::too_many_arguments, reason = "the columns of one directory row")]
-    pub fn set_customer(
-        &self,
-        key: &str,
-        kind: KeyKind,
-        plan: &PlanId,
-        name: Option<&str>,
-        language: Option<Language>,
-        code: Option<&str>,
-        now: Timestamp,
-    ) -> Result<()> {
-        let by_code = |code| {
-            let mut query = self.connection.prepare_cached("SELECT id FROM customer WHERE code = ?1")?;
-            query.query_row([code], |row| row.get::<_, i64>(0)).optional()
+    /// Puts a row in the place of what a person or an import had set for its key. Name and language that it does not
+    /// have stay. A key that is new gets a customer of its own, or joins the customer of that code.
+    pub fn set_customer(&self, row: &CustomerRow, now: Timestamp) -> Result<()> {
+        let known = self.customers(Some(&row.key))?.into_iter().next();
+        let row = CustomerRow {
+            name: row.name.clone().or_else(|| known.as_ref()?.name.clone()),
+            language: row.language.or_else(|| known.as_ref()?.language),
+            code: row.code.clone().or_else(|| known.as_ref()?.code.clone()),
+            ..row.clone()
         };
-        let by_key = || {
-            let mut query =
-                self.connection.prepare_cached("SELECT customer FROM customer_key WHERE key = ?1")?;
-            query.query_row([key], |row| row.get::<_, i64>(0)).optional()
+        self.put(&row.key, std::slice::from_ref(&row), false)?;
+        self.drop_keyless()?;
+        self.event(now, None, None, "customer_set", &json!({ "key": row.key, "plan": row.plan }))
+    }
+
+    /// Removes every row of a key; whether there was any.
+    pub fn remove_customer(&self, key: &str, now: Timestamp) -> Result<bool> {
+        if self.connection.execute("DELETE FROM customer_key WHERE key = ?1", [key])? == 0 {
+            return Ok(false);
+        }
+        self.drop_keyless()?;
+        self.event(now, None, None, "customer_removed", &json!({ "key": key }))?;
+        Ok(true)
+    }
+
+    /// The rows of a key, or all of them, by key.
+    pub fn customers(&self, key: Option<&str>) -> Result<Vec<CustomerRow>> {
+        self.customer_rows("key = coalesce(?1, key)", params![key])
+    }
+
+    /// The rows that name an address: itself, itself without its tag, or its domain.
+    pub fn customers_at(&self, address: &Address) -> Result<Vec<CustomerRow>> {
+        let (bare, _) = address.without_tag();
+        self.customer_rows(
+            "kind = 'address' AND key IN (?1, ?2) OR kind = 'domain' AND key = ?3",
+            params![address.address, bare, address.domain()],
+        )
+    }
+
+    /// What would change if exactly these rows were imported.
+    pub fn compare_import(&self, rows: &[CustomerRow]) -> Result<Import> {
+        let by_key = |rows: Vec<CustomerRow>| {
+            let mut keys = ByKey::new();
+            rows.into_iter().for_each(|row| keys.entry(row.key.clone()).or_default().push(row));
+            keys.values_mut().for_each(|rows| rows.sort());
+            keys
         };
-        let known = match code {
-            Some(code) => by_code(code)?,
-            None => by_key()?,
-        };
-        let customer = match known {
-            Some(id) => id,
-            None => self.connection.query_row(
-                "INSERT INTO customer (code) VALUES (?1) RETURNING id",
-                [code],
-                |row| row.get(0),
-            )?,
-        };
-        self.connection.execute(
-            "UPDATE customer SET name = coalesce(?2, name), language = coalesce(?3, language) WHERE id = ?1",
-            params![customer, name, language.map(Language::as_str)],
+        let by_hand: BTreeSet<String> =
+            self.customer_rows("NOT imported", params![])?.into_iter().map(|row| row.key).collect();
+        let mut old = by_key(self.customer_rows("imported", params![])?);
+        let mut import = Import::default();
+        for (key, rows) in by_key(rows.to_vec()) {
+            match old.remove(&key) {
+                _ if by_hand.contains(&key) => import.by_hand.push(key),
+                None => import.added.push((key, rows)),
+                Some(before) if before == rows => import.unchanged += 1,
+                Some(before) => import.changed.push((key, before, rows)),
+            }
+        }
+        import.removed = old.into_iter().collect();
+        Ok(import)
+    }
+
+    /// Makes these rows the imported part of the directory; what a person set stays.
+    pub fn import_customers(&self, rows: &[CustomerRow], now: Timestamp) -> Result<Import> {
+        let import = self.compare_import(rows)?;
+        for (key, _) in &import.removed {
+            self.put(key, &[], true)?;
+        }
+        let added = import.added.iter().map(|(key, rows)| (key, rows));
+        for (key, rows) in added.chain(import.changed.iter().map(|(key, _, rows)| (key, rows))) {
+            self.put(key, rows, true)?;
+        }
+        self.drop_keyless()?;
+        let (added, removed, changed) = (import.added.len(), import.removed.len(), import.changed.len());
+        if added + removed + changed > 0 {
+            let detail = json!({ "added": added, "removed": removed, "changed": changed });
+            self.event(now, None, None, "customers_imported", &detail)?;
+        }
+        Ok(import)
+    }
+
+    /// Puts rows in the place of those that their key has. A row without a code stays with the customer that the key
+    /// had without one.
+    fn put(&self, key: &str, rows: &[CustomerRow], imported: bool) -> Result<()> {
+        let mut own = self.connection.prepare_cached(
+            "SELECT customer FROM customer_key JOIN customer ON customer.id = customer
+             WHERE key = ?1 AND code IS NULL",
         )?;
-        self.connection.execute("DELETE FROM customer_key WHERE key = ?1", [key])?;
-        self.connection.execute(
-            "INSERT INTO customer_key (key, kind, customer, plan) VALUES (?1, ?2, ?3, ?4)",
-            params![key, kind.as_str(), customer, plan.as_str()],
-        )?;
+        let mut own: Option<i64> = own.query_row([key], |row| row.get(0)).optional()?;
+        self.connection.prepare_cached("DELETE FROM customer_key WHERE key = ?1")?.execute([key])?;
+        for row in rows {
+            let known = match &row.code {
+                Some(code) => {
+                    let mut query =
+                        self.connection.prepare_cached("SELECT id FROM customer WHERE code = ?1")?;
+                    query.query_row([code], |row| row.get(0)).optional()?
+                }
+                None => own,
+            };
+            let customer = match known {
+                Some(id) => id,
+                None => {
+                    let mut insert = self
+                        .connection
+                        .prepare_cached("INSERT INTO customer (code) VALUES (?1) RETURNING id")?;
+                    insert.query_row([&row.code], |row| row.get(0))?
+                }
+            };
+            if row.code.is_none() {
+                own = Some(customer);
+            }
+            let mut insert = self.connection.prepare_cached(
+                "INSERT INTO customer_key (key, kind, customer, plan, name, language, valid_from, valid_until, imported)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?;
+            insert.execute(params![
+                row.key,
+                row.kind.as_str(),
+                customer,
+                row.plan.as_str(),
+                row.name,
+                row.language.map(Language::as_str),
+                row.from.map(ms),
+                row.until.map(ms),
+                imported,
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn drop_keyless(&self) -> Result<()> {
         self.connection.execute(
             "DELETE FROM customer WHERE NOT EXISTS (SELECT 1 FROM customer_key WHERE customer = customer.id)",
             [],
         )?;
-        self.event(now, None, None, "customer_set", &json!({ "key": key, "plan": plan }))
+        Ok(())
     }
 
-    /// The rows of a key, or all of them.
-    pub fn customers(&self, key: Option<&str>) -> Result<Vec<CustomerRow>> {
-        let mut rows = self.connection.prepare(
+    fn customer_rows(&self, condition: &str, bound: impl rusqlite::Params) -> Result<Vec<CustomerRow>> {
+        let mut query = self.connection.prepare(&format!(
             "SELECT key, kind, code, name, language, plan, valid_from, valid_until
-             FROM customer_key JOIN customer ON customer.id = customer
-             WHERE key = coalesce(?1, key) ORDER BY key",
-        )?;
-        let rows = rows.query_map([key], |row| {
-            Ok(CustomerRow {
-                key: row.get(0)?,
-                kind: if row.get::<_, String>(1)? == "domain" { "domain" } else { "address" },
-                code: row.get(2)?,
-                name: row.get(3)?,
-                language: row.get(4)?,
-                plan: row.get(5)?,
-                from: row.get::<_, Option<i64>>(6)?.map(at),
-                until: row.get::<_, Option<i64>>(7)?.map(at),
-            })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+             FROM customer_key JOIN customer ON customer.id = customer WHERE {condition} ORDER BY key, plan"
+        ))?;
+        let mut rows = query.query(bound)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(customer_row(row)?);
+        }
+        Ok(found)
     }
+}
+
+fn customer_row(row: &Row<'_>) -> Result<CustomerRow> {
+    let language: Option<String> = row.get(4)?;
+    Ok(CustomerRow {
+        key: row.get(0)?,
+        kind: if row.get::<_, String>(1)? == "domain" { KeyKind::Domain } else { KeyKind::Address },
+        code: row.get(2)?,
+        name: row.get(3)?,
+        language: language.map(|text| super::word("customer_key.language", &text)).transpose()?,
+        plan: PlanId(row.get(5)?),
+        from: row.get::<_, Option<i64>>(6)?.map(at),
+        until: row.get::<_, Option<i64>>(7)?.map(at),
+    })
 }

@@ -104,11 +104,10 @@ impl Tx<'_> {
     ) -> Result<Option<CustomerFacts>> {
         let (bare, _) = address.without_tag();
         let mut rows = self.connection.prepare_cached(
-            "SELECT customer.id, name, language, plan, kind FROM customer_key
-             JOIN customer ON customer.id = customer_key.customer
+            "SELECT customer, name, language, plan, kind FROM customer_key
              WHERE (kind = 'address' AND key IN (?1, ?2) OR kind = 'domain' AND key = ?3)
                AND coalesce(valid_from, ?4) <= ?4 AND coalesce(valid_until, ?4 + 1) > ?4
-             ORDER BY kind, customer.id",
+             ORDER BY kind, customer",
         )?;
         let mut rows = rows.query(params![address.address, bare, address.domain(), ms(now)])?;
         let mut best: Option<CustomerFacts> = None;
@@ -121,7 +120,7 @@ impl Tx<'_> {
             let found = CustomerFacts {
                 id: row.get(0)?,
                 name: row.get(1)?,
-                language: language.map(|text| word("customer.language", &text)).transpose()?,
+                language: language.map(|text| word("customer_key.language", &text)).transpose()?,
                 plan: PlanId(row.get(3)?),
                 by,
             };

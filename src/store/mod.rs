@@ -26,7 +26,7 @@ pub use account::Account;
 pub use apply::{Entry, Fresh, Incoming, MessageId, Setting};
 pub use backup::{BackupError, Copied, backup};
 pub use claim::{ArrivalId, Folder, FolderId, Intake, NewArrival, Pending, Unsettled};
-pub use customers::{CustomerRow, KeyKind};
+pub use customers::{CustomerRow, Import, KeyKind};
 pub use epoch::RESERVED_NUMBERS;
 pub use erase::{Erased, Erasure};
 pub use mailboxes::{FolderState, MailboxOrder, Standing, folder_subject};

@@ -34,9 +34,7 @@ CREATE TABLE raw (
 
 CREATE TABLE customer (
     id       INTEGER PRIMARY KEY,
-    code     TEXT    UNIQUE,                     -- the id in the shop's own directory
-    name     TEXT,
-    language TEXT    CHECK (language IN ('es', 'en'))
+    code     TEXT    UNIQUE                      -- the id in the shop's own directory
 ) STRICT;
 
 CREATE TABLE customer_key (
@@ -44,8 +42,11 @@ CREATE TABLE customer_key (
     kind        TEXT    NOT NULL CHECK (kind IN ('address', 'domain')),
     customer    INTEGER NOT NULL REFERENCES customer ON DELETE CASCADE,
     plan        TEXT    NOT NULL,
+    name        TEXT,                            -- whom the acknowledgement greets: a customer has several people
+    language    TEXT    CHECK (language IN ('es', 'en')),
     valid_from  INTEGER,                         -- absent: always was
-    valid_until INTEGER,                         -- absent: no end
+    valid_until INTEGER,                         -- exclusive; absent: no end
+    imported    INTEGER NOT NULL CHECK (imported IN (0, 1)), -- 0: a person set it, and no import touches it
     PRIMARY KEY (key, customer, plan)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX customer_key_customer ON customer_key (customer);

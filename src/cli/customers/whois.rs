@@ -1,0 +1,59 @@
+//! `acuse customers whois`: which row of the directory decides on an address, and why.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::document;
+use crate::cli::context::{Context, shown, table};
+use crate::cli::report::{Code, Done, Failure};
+use crate::mail::Address;
+use crate::policy::Policy;
+use crate::store::{CustomerRow, KeyKind, Store};
+use crate::triage::{CustomerFacts, PlanBecause};
+
+/// Says which row decides, and why the others do not.
+pub fn whois(context: &Context, store: &Store, text: &str, policy: &Policy, now: Timestamp) -> Done {
+    let address = Address::parse(text).ok_or_else(|| {
+        Failure::new(Code::Usage, format!("`{}` is no address", shown(text)))
+            .hint("such as ana@cliente.example")
+    })?;
+    let (rows, found) =
+        store.read(|tx| Ok((tx.customers_at(&address)?, tx.customer_of(&address, &policy.plans, now)?)))?;
+    let because = found.as_ref().map_or(PlanBecause::Default, |customer| customer.by);
+    let plan = found.as_ref().map_or(&policy.plans.default.id, |customer| &customer.plan);
+    let rows: Vec<(&CustomerRow, &str)> =
+        rows.iter().map(|row| (row, standing(row, found.as_ref(), now))).collect();
+    if context.json {
+        let zone = policy.calendar.zone();
+        let rows =
+            rows.iter().map(|(row, standing)| json!({ "row": document(row, zone), "standing": standing }));
+        return context.json(&json!({
+            "address": address.address, "plan": plan, "because": because, "rows": rows.collect::<Vec<_>>(),
+        }));
+    }
+    context.line(format!("{}  {plan}  ({})", address.address, because.as_str()))?;
+    if rows.is_empty() {
+        return context.line("no row names it, nor its domain: the default of plans.toml");
+    }
+    let mut lines = table(&["key", "plan", "name", "standing"]);
+    for (row, standing) in rows {
+        let name = row.name.as_deref().unwrap_or("-");
+        lines.add_row([shown(&row.key), row.plan.to_string(), shown(name), standing.to_owned()]);
+    }
+    context.line(lines.to_string())
+}
+
+/// Why a row decides, or not.
+fn standing(row: &CustomerRow, found: Option<&CustomerFacts>, now: Timestamp) -> &'static str {
+    let by = match row.kind {
+        KeyKind::Address => PlanBecause::AddressRow,
+        KeyKind::Domain => PlanBecause::DomainRow,
+    };
+    match found {
+        _ if row.from.is_some_and(|from| from > now) => "not in force yet",
+        _ if row.until.is_some_and(|until| until <= now) => "over",
+        Some(found) if found.by != by => "an address row stands before it",
+        Some(found) if found.plan == row.plan => "decides",
+        _ => "another row has a higher plan",
+    }
+}
