@@ -196,6 +196,8 @@ codes! {
         PrecedenceAutoReply = "precedence_auto_reply",
         /// The subject begins as programs begin a vacation notice.
         AutoReplySubject = "auto_reply_subject",
+        /// A mail that wants no answer begins as vacation notices do.
+        AutoReplyText = "auto_reply_text",
         /// The text asks its reader to prove being a person.
         Challenge = "challenge",
         /// A field that only a ticket system writes.

@@ -152,6 +152,7 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
             from_local,
             return_path: &return_path,
             report_type: structure.report_type.as_deref(),
+            returns_mail: structure.leaves.iter().any(returned),
             text: &body.text,
         },
     );
@@ -199,6 +200,11 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
     message.automation = automation;
     add_text(&mut message, body);
     message
+}
+
+/// Whether a leaf is a mail, or the headers of one.
+fn returned(leaf: &mime::Leaf) -> bool {
+    leaf.header.is_some() || matches!(leaf.media_type.as_str(), "text/rfc822-headers" | "text/rfc822-header")
 }
 
 /// Fills in the texts, which depend on what kind of mail it is.
