@@ -44,9 +44,7 @@ pub(super) fn read(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<Bounce> {
     if let Some(bounce) = notification::read(evidence) {
         return Some(bounce);
     }
-    // what a receipt says of a mail (RFC 8098) is no delivery report, though a server wrote it
-    let is_receipt = evidence.report_type == Some("disposition-notification");
-    if !is_report && (is_receipt || !signs::reads_like_a_report(evidence)) {
+    if !is_report && !signs::reads_like_a_report(evidence) {
         return None;
     }
     if recipients.is_empty() {

@@ -86,6 +86,17 @@ pub(super) struct Structure {
     pub report_type: Option<String>,
 }
 
+/// Whether a leaf can have a text and files inside, so that its bytes are wanted.
+pub(super) fn may_be_opened(leaf: &Leaf) -> bool {
+    is_tnef(leaf) || matches!(leaf.media_type.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime")
+}
+
+/// Outlook's rich text ([MS-OXTNEF]), by its type or its usual name.
+pub(super) fn is_tnef(leaf: &Leaf) -> bool {
+    matches!(leaf.media_type.as_str(), "application/ms-tnef" | "application/vnd.ms-tnef")
+        || leaf.media_type == "application/octet-stream" && leaf.name.eq_ignore_ascii_case("winmail.dat")
+}
+
 /// Reads the structure of a normalised mail that has passed the guard; `None` when mail-parser gives up or panics, as
 /// 0.11.9 asserts in debug builds at a mail directly within an attached mail.
 pub(super) fn structure(mail: &[u8], bytes: Bytes) -> Option<Structure> {
@@ -189,7 +200,7 @@ impl Walk<'_, '_> {
         let mut leaf = Leaf {
             name: name(part),
             size: part.contents().len() as u64,
-            bytes: self.kept(part.contents()),
+            bytes: Vec::new(),
             disposition: match part.content_disposition() {
                 Some(said) if said.is_attachment() => Disposition::Attachment,
                 Some(said) if said.is_inline() => Disposition::Inline,
@@ -217,6 +228,7 @@ impl Walk<'_, '_> {
             _ => {}
         }
         leaf.media_type = media_type;
+        leaf.bytes = if may_be_opened(&leaf) { part.contents().to_vec() } else { self.kept(part.contents()) };
         leaf
     }
 

@@ -23,7 +23,11 @@ fn what_a_program_wrote_is_told_from_what_a_person_wrote() {
         );
         let automation = parse(mail.as_bytes()).automation;
         if automation.kind.as_str() != want {
-            wrong.push(format!("{what}: want {want}, have {} by {:?}", automation.kind.as_str(), automation.because));
+            wrong.push(format!(
+                "{what}: want {want}, have {} by {:?}",
+                automation.kind.as_str(),
+                automation.because
+            ));
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));

@@ -83,7 +83,7 @@ fn is_auto_reply_subject(subject: &str) -> bool {
             || rest.starts_with([':', '：', '-', '(', ')', ']', '"', '*', '!', '.'])
             || rest.starts_with("re:")
     });
-    begins || ends && super::super::subject::mark(&subject).is_none()
+    begins || ends && super::super::subject::mark(subject).is_none()
 }
 
 /// What a vacation notice says at its beginning. A person says it too: it counts in a mail that wants no answer.
@@ -152,7 +152,8 @@ pub(super) fn row(evidence: &Evidence<'_>) -> Row {
         .or_else(|| {
             let text = opening(evidence.text, 1_500);
             auto_reply(CHALLENGES.iter().any(|words| text.contains(words)), Sign::Challenge)
-        })        .or_else(|| {
+        })
+        .or_else(|| {
             let wants_no_answer = *evidence.return_path == ReturnPath::Null || evidence.suppresses_auto_reply;
             let text = opening(evidence.text, 300);
             let absent = || ABSENCES.iter().any(|words| text.contains(words));

@@ -14,25 +14,27 @@ pub(super) fn read(evidence: &Evidence<'_>) -> Option<Bounce> {
     let local: String = evidence.from_local.chars().filter(|c| c.is_alphanumeric()).collect();
     let notification = notification(evidence.text).filter(|_| local.starts_with("noreply"))?;
     let (list, action) = match kind(&notification)? {
-        "Bounce" => (&notification["bounce"]["bouncedRecipients"], "failed"),
-        "DeliveryDelay" => (&notification["deliveryDelay"]["delayedRecipients"], "delayed"),
-        "Delivery" => (&notification["delivery"]["recipients"], "delivered"),
+        "Bounce" => ("/bounce/bouncedRecipients", "failed"),
+        "DeliveryDelay" => ("/deliveryDelay/delayedRecipients", "delayed"),
+        "Delivery" => ("/delivery/recipients", "delivered"),
         _ => return None,
     };
+    let class = match notification.pointer("/bounce/bounceType").and_then(Value::as_str) {
+        Some("Permanent") => Some("5"),
+        Some("Transient") => Some("4"),
+        _ => None,
+    };
     let mut recipients: Vec<BouncedRecipient> = Vec::new();
-    for one in list.as_array().into_iter().flatten().take(MAX_RECIPIENTS) {
-        let address = one.as_str().or_else(|| one["emailAddress"].as_str()).unwrap_or_default();
-        let Some(address) = Address::parse(address) else { continue };
-        let status = one["status"].as_str().and_then(super::status_in);
-        let class = match notification["bounce"]["bounceType"].as_str() {
-            Some("Permanent") => Some("5"),
-            Some("Transient") => Some("4"),
-            _ => None,
-        };
+    let listed = notification.pointer(list).and_then(Value::as_array);
+    for one in listed.into_iter().flatten().take(MAX_RECIPIENTS) {
+        let word = |key| one.get(key).and_then(Value::as_str);
+        let address = one.as_str().or_else(|| word("emailAddress")).and_then(Address::parse);
+        let Some(Address { address, .. }) = address else { continue };
+        let status = word("status").and_then(super::status_in);
         let permanent = is_permanent(status.as_deref().or(class), Some(action));
-        add(&mut recipients, address.address, status, Some(action.to_owned()), permanent);
+        add(&mut recipients, address, status, Some(action.to_owned()), permanent);
     }
-    let id = notification["mail"]["commonHeaders"]["messageId"].as_str();
+    let id = notification.pointer("/mail/commonHeaders/messageId").and_then(Value::as_str);
     Some(Bounce {
         recipients,
         original_message_id: id.and_then(identity::message_id),
@@ -46,7 +48,7 @@ pub(in super::super) fn is_complaint(text: &str) -> bool {
 }
 
 fn kind(notification: &Value) -> Option<&str> {
-    notification["notificationType"].as_str().or_else(|| notification["eventType"].as_str())
+    ["notificationType", "eventType"].iter().find_map(|key| notification.get(key)?.as_str())
 }
 
 /// The JSON that the text begins with; without "raw delivery" it is the string within another.
@@ -58,7 +60,7 @@ fn notification(text: &str) -> Option<Value> {
     let text = text.replace("!\n ", "").replace('\n', ""); // long lines are cut on the way
     let first = |text: &str| serde_json::Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
     let outer = first(&text)?;
-    match outer["Message"].as_str() {
+    match outer.get("Message").and_then(Value::as_str) {
         Some(inner) => first(inner),
         None => Some(outer),
     }

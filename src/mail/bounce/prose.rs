@@ -85,7 +85,8 @@ pub(super) fn recipients(evidence: &Evidence<'_>) -> Vec<BouncedRecipient> {
         };
     let own = returned_begins(text).and_then(|at| text.get(..at)).unwrap_or(text);
     let introduced = INTRODUCTION.find(own).map_or(0, |found| found.end());
-    let listed = own.get(introduced..).filter(|listed| listed.lines().any(|line| recipient_of(line.trim()).is_some()));
+    let listed =
+        own.get(introduced..).filter(|listed| listed.lines().any(|line| recipient_of(line.trim()).is_some()));
     for (number, line) in listed.unwrap_or(own).lines().enumerate() {
         let line = line.trim();
         if let Some(recipient) = recipient_of(line) {
@@ -122,7 +123,9 @@ pub(super) fn recipients(evidence: &Evidence<'_>) -> Vec<BouncedRecipient> {
 
 /// What announces the recipients: what stands above it, such as the To of the mail that failed, is none.
 static INTRODUCTION: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)\b(?:the\sfollowing|these)\s(?:recipient|address)|was\snot\sdelivered\sto:|estos\sdestinatarios")
+    pattern(
+        r"(?i)\b(?:the\sfollowing|these)\s(?:recipient|address)|was\snot\sdelivered\sto:|estos\sdestinatarios",
+    )
 });
 
 /// Where the returned mail begins.

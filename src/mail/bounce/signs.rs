@@ -208,9 +208,11 @@ pub(super) fn reads_like_a_report(evidence: &Evidence<'_>) -> bool {
     if header.has("X-Failed-Recipients") {
         return true; // Exim, Gmail
     }
+    if evidence.report_type == Some("disposition-notification") {
+        return false; // what a receipt says of a mail (RFC 8098), though a server wrote it
+    }
     let local: String = evidence.from_local.chars().filter(|c| c.is_alphanumeric()).collect();
-    let daemon = local.starts_with("mailerdaemon")
-        || matches!(local.as_str(), "mdaemon" | "maildaemon");
+    let daemon = local.starts_with("mailerdaemon") || matches!(local.as_str(), "mdaemon" | "maildaemon");
     let server = daemon
         || header.first("From").is_some_and(|from| from.trim() == "<>")
         || matches!(local.as_str(), "postmaster" | "maildeliverysystem" | "mailadministrator" | "mailsystem")
