@@ -15,7 +15,7 @@ use crate::mail::Message;
 use crate::plan::Promise;
 use crate::policy::Policy;
 use crate::reply::words;
-use crate::rules::{Field, Match};
+use crate::rules::{Field, Match, SetAside, Shadow, Verdict};
 use crate::site::Site;
 use crate::store::Entry;
 use crate::ticket::{Impact, TicketNumber};
@@ -48,6 +48,8 @@ pub struct Explained {
     pub decision: Decision,
     /// When its promise was mailed.
     pub mailed_at: Option<Timestamp>,
+    /// What the present policy says of it, where another one decided.
+    pub now: Option<Verdict>,
     /// The policy that explains it now.
     pub policy: Policy,
     /// Who we are.
@@ -93,7 +95,7 @@ pub fn of_mail(
     }
     let verdict = classify(&message, &policy);
     let decision = triage(&message, &verdict, &arrival, &facts, &site, &policy, now);
-    Ok(Explained { file, message, decision, mailed_at: None, policy, site })
+    Ok(Explained { file, message, decision, mailed_at: None, now: None, policy, site })
 }
 
 /// What the database knows, where a configuration with one was named.
@@ -106,7 +108,7 @@ fn known_facts(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Facts, Failure> {
-    let Some(config) = config.filter(|config| config.state_dir.join(crate::store::DATABASE).exists()) else {
+    let Some(config) = config.filter(|config| config.has_database()) else {
         return Ok(Facts::default());
     };
     Ok(context
@@ -132,7 +134,8 @@ fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
     })?;
     let mailed_at = store.read(|tx| tx.ticket_page(number))?.and_then(|page| page.promise?.mailed_at);
     let message = ingest::read(&raw, Reading::Whole);
-    Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site })
+    let now = (decision.policy != policy.hash).then(|| classify(&message, &policy));
+    Ok(Explained { file: None, message, decision, mailed_at, now, policy, site: config.site })
 }
 
 /// Words on the command line or in a list of examples as the mail of somebody unknown.
@@ -157,6 +160,7 @@ pub fn document(explained: &Explained) -> Value {
         "action": decision.action,
         "reason": decision.reason,
         "verdict": decision.verdict,
+        "now": explained.now,
         "impact": decision.impact,
         "plan": decision.plan,
         "promise": decision.promise.as_ref().map(|promise| {
@@ -205,7 +209,21 @@ fn page(context: &Context, explained: &Explained) -> String {
         row("", in_context(context, message, found));
     }
     for aside in &decision.verdict.set_aside {
-        row("", format!("{} is set aside: {}", aside.rule, shown(&aside.because)));
+        row("", set_aside(context, aside));
+    }
+    for mark in &decision.verdict.contexts {
+        let words = quoted(context, &mark.text);
+        row("context", format!("{}: {words}  [{}]", mark.context, shown(&mark.phrase)));
+    }
+    for shadow in &decision.verdict.shadow {
+        let Shadow { rule, case, impact, .. } = shadow;
+        let would = if shadow.decides { "would decide" } else { "would stand and not decide" };
+        row("shadow", format!("{rule} ({impact}, {case}) {would}: {}", quoted(context, &shadow.text)));
+    }
+    if let Some(now) = &explained.now {
+        let impact = now.impact.map_or("unclassified", Impact::as_str);
+        let rule = now.rule.as_deref().unwrap_or("no rule stands");
+        row("now", format!("{} by the present policy: {rule}", context.strong(impact)));
     }
     let plan = policy.plans.plan_or_default(&decision.plan.id);
     row("plan", format!("{}, {}. {}", decision.plan.id, plan.name.es, decision.plan.because.meaning()));
@@ -241,6 +259,22 @@ fn page(context: &Context, explained: &Explained) -> String {
     lines.join("\n")
 }
 
+/// A rule that does not stand, what it had found, and what set it aside.
+fn set_aside(context: &Context, aside: &SetAside) -> String {
+    let found = |text: &Option<String>| text.as_ref().map(|text| quoted(context, text));
+    let because = shown(&aside.because);
+    match (found(&aside.text), found(&aside.by)) {
+        (Some(text), Some(by)) => format!("{} {text} is set aside: {because}: {by}", aside.rule),
+        (Some(text), None) => format!("{} {text} is set aside: {because}", aside.rule),
+        (None, _) => format!("{} is set aside: {because}", aside.rule),
+    }
+}
+
+/// A customer's words, set off.
+fn quoted(context: &Context, text: &str) -> String {
+    context.strong(&format!("«{}»", shown(&text.replace('\n', " "))))
+}
+
 /// The matched words within their line.
 fn in_context(context: &Context, message: &Message, found: &Match) -> String {
     const AROUND: usize = 30;
@@ -256,7 +290,7 @@ fn in_context(context: &Context, message: &Message, found: &Match) -> String {
     let length = found.end.saturating_sub(found.start);
     let before = letters(start.saturating_sub(AROUND), start);
     let after = letters(start + length, start + length + AROUND);
-    let words = context.strong(&format!("«{}»", shown(&found.text.replace('\n', " "))));
+    let words = quoted(context, &found.text);
     let rule =
         if found.impact == Impact::High { format!("{} (high)", found.rule) } else { found.rule.clone() };
     format!("{field}: {}{words}{}  [{rule}: {}]", shown_part(&before), shown_part(&after), found.phrase)

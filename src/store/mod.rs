@@ -12,6 +12,7 @@ mod customers;
 mod erase;
 mod epoch;
 mod facts;
+mod kept;
 mod mailboxes;
 mod open;
 mod outbox;
@@ -29,6 +30,7 @@ pub use claim::{ArrivalId, Folder, FolderId, Intake, NewArrival, Pending, Unsett
 pub use customers::{CustomerRow, KeyKind};
 pub use epoch::RESERVED_NUMBERS;
 pub use erase::{Erased, Erasure};
+pub use kept::{Hits, KeptMail, Role};
 pub use mailboxes::{FolderState, MailboxOrder, Standing, folder_subject};
 pub use open::{DATABASE, OpenError, create, open, verify};
 pub use outbox::{
