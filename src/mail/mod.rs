@@ -22,6 +22,7 @@ mod language;
 mod mime;
 mod normal;
 pub mod own_words;
+mod parameter;
 mod read;
 mod subject;
 pub mod view;

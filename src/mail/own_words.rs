@@ -1,5 +1,6 @@
 //! The new words of a mail: what is quoted, signed and disclaimed comes off. In doubt it stays.
 
+mod fields;
 mod footer;
 mod quotation;
 
