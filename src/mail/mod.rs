@@ -24,6 +24,7 @@ mod mime;
 mod normal;
 mod opened;
 pub mod own_words;
+mod parameter;
 mod read;
 mod subject;
 mod tnef;
