@@ -16,6 +16,7 @@ mod file;
 mod negation;
 mod phrase;
 mod score;
+mod telling;
 mod text;
 mod token;
 mod vocabulary;
@@ -31,6 +32,7 @@ use examples::Example;
 use vocabulary::Vocabulary;
 
 pub use score::{PerImpact, Row, Score, Wrong};
+pub use telling::{Heap, Idea, TellingWord, WordCounts, content_words, ideas, sentence_with};
 
 /// The files that rules are made of, each with the name its problems print.
 #[derive(Debug, Clone)]
