@@ -468,6 +468,23 @@ mod tests {
     }
 
     #[test]
+    fn work_that_is_shared_out_comes_back_in_its_order_and_a_panic_costs_one_piece() {
+        let odd = |number: u32| if number.is_multiple_of(7) { panic!("a rule") } else { number * 2 };
+        let feed = |give: &mut dyn FnMut(u32)| -> io::Result<()> {
+            (1..500).for_each(give);
+            Ok(())
+        };
+        let made = in_parallel(feed, odd).unwrap();
+        let wanted = (1..500).map(|number: u32| (!number.is_multiple_of(7)).then_some(number * 2));
+        assert_eq!(made, wanted.collect::<Vec<_>>());
+        let broken = |give: &mut dyn FnMut(u32)| -> io::Result<()> {
+            give(1);
+            Err(io::Error::other("the database"))
+        };
+        assert!(in_parallel(broken, odd).is_err());
+    }
+
+    #[test]
     fn what_not_even_its_headers_can_be_read_of_is_set_aside_and_the_others_go_on() {
         let directory = tempfile::tempdir().unwrap();
         let mut store = new_store(directory.path());

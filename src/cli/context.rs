@@ -75,7 +75,10 @@ impl Context {
 
     /// The user at the keyboard, for what is remembered with a name; behind sudo, who called it.
     pub fn user(&self) -> String {
-        #[expect(clippy::disallowed_methods, reason = "who typed a command is known to its environment alone")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "who typed a command is known to its environment alone"
+        )]
         let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty());
         let user = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(named);
         user.map_or_else(|| "unknown".to_owned(), |user| shown(&user))

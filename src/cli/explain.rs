@@ -21,6 +21,10 @@ use crate::store::Entry;
 use crate::ticket::{Impact, TicketNumber};
 use crate::triage::{Arrival, CustomerFacts, Decision, Facts, PlanBecause, classify, triage};
 
+mod now;
+
+use now::Now;
+
 /// `acuse explain`
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
@@ -52,6 +56,8 @@ pub struct Explained {
     pub policy: Policy,
     /// Who we are.
     pub site: Site,
+    /// Of a ticket: what came after.
+    pub now: Option<Now>,
 }
 
 /// Explains a mail, a ticket or a text.
@@ -93,7 +99,7 @@ pub fn of_mail(
     }
     let verdict = classify(&message, &policy);
     let decision = triage(&message, &verdict, &arrival, &facts, &site, &policy, now);
-    Ok(Explained { file, message, decision, mailed_at: None, policy, site })
+    Ok(Explained { file, message, decision, mailed_at: None, policy, site, now: None })
 }
 
 /// What the database knows, where a configuration with one was named.
@@ -130,9 +136,12 @@ fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
     let (decision, raw) = store.read(|tx| tx.opening_of(number))?.ok_or_else(|| {
         Failure::new(Code::Usage, format!("there is no ticket {}", number.with_prefix(&config.site.prefix)))
     })?;
-    let mailed_at = store.read(|tx| tx.ticket_page(number))?.and_then(|page| page.promise?.mailed_at);
-    let message = ingest::read(&raw, Reading::Whole);
-    Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site })
+    let page = store.read(|tx| tx.ticket_page(number))?;
+    let (promise, corrected) = page.map_or((None, None), |page| (page.promise, page.ticket.corrected));
+    let mailed_at = promise.and_then(|promise| promise.mailed_at);
+    let message = ingest::read(&raw, ingest::reading_again(&decision));
+    let now = Some(Now::of(&message, &policy, corrected));
+    Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site, now })
 }
 
 /// Words on the command line or in a list of examples as the mail of somebody unknown.
@@ -152,7 +161,7 @@ pub fn document(explained: &Explained) -> Value {
     if let (Some(object), Some(file)) = (view.as_object_mut(), file) {
         object.insert("file".to_owned(), json!(file));
     }
-    json!({
+    let mut document = json!({
         "message": view,
         "action": decision.action,
         "reason": decision.reason,
@@ -166,7 +175,11 @@ pub fn document(explained: &Explained) -> Value {
         "flags": decision.flags,
         "policy": decision.policy,
         "site": decision.site,
-    })
+    });
+    if let (Some(object), Some(now)) = (document.as_object_mut(), &explained.now) {
+        now.add_to(object, policy);
+    }
+    document
 }
 
 /// A promise as JSON prints it.
@@ -237,6 +250,9 @@ fn page(context: &Context, explained: &Explained) -> String {
     row("ack", format!("{sent} ({}). {}", decision.ack.because.as_str(), decision.ack.because.meaning()));
     for flag in &decision.flags {
         row("flag", format!("{}. {}", flag.as_str(), flag.meaning()));
+    }
+    for (name, text) in explained.now.iter().flat_map(|now| now.rows(context, decision, policy)) {
+        row(name, text);
     }
     lines.join("\n")
 }

@@ -10,6 +10,12 @@ use super::report::{Code, Done, Failure};
 use crate::problem;
 use crate::rules::{Row, Score, Text, Verdict};
 
+mod backtest;
+mod learn;
+mod stats;
+mod stored;
+mod unmatched;
+
 /// `acuse rules …`
 #[derive(Debug, Subcommand)]
 pub enum RulesVerb {
@@ -23,6 +29,8 @@ pub enum RulesVerb {
         #[arg(value_name = "FILE.jsonl")]
         file: PathBuf,
     },
+    #[command(flatten)]
+    Stored(stored::StoredVerb),
 }
 
 /// Tests, lists or scores the rules.
@@ -31,6 +39,7 @@ pub fn rules(context: &Context, verb: &RulesVerb) -> Done {
     let policy = context.policy(config.as_ref())?;
     let rules = &policy.rules;
     match verb {
+        RulesVerb::Stored(verb) => stored::stored(context, verb),
         RulesVerb::Test => {
             let failures: Vec<_> = rules.run_examples().into_iter().map(|failure| failure.problem).collect();
             if failures.is_empty() {

@@ -65,9 +65,7 @@ pub fn tickets(context: &Context, verb: &TicketsVerb) -> Done {
             }
             context.line(show(context, &page, &config, &policy))
         }
-        TicketsVerb::Reclassify(args) => {
-            reclassify::reclassify(context, args, &mut store, &config, &policy)
-        }
+        TicketsVerb::Reclassify(args) => reclassify::reclassify(context, args, &mut store, &config, &policy),
         TicketsVerb::Delete { number, yes } => {
             let number = parse(number, &config)?;
             let now = context.now(policy.calendar.zone())?;

@@ -1,8 +1,7 @@
 //! The words that tell some mails from others, and the phrases that may be made of them: where a new rule begins.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Serialize;
+use std::ops::Range;
 
 use super::text::{EMAIL, Folded, HOST, IP, NEGATOR, Reading, URL, WORD};
 
@@ -38,7 +37,7 @@ impl Counts {
 }
 
 /// A word that one heap has more than the other.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TellingWord {
     /// The word, folded.
     pub word: String,
@@ -61,7 +60,8 @@ impl WordCounts {
     /// deviations of its own (Monroe, Colaresi and Quinn, "Fightin' Words", 2008); above 0, it is at home here.
     pub fn weight(&self, word: &str) -> f64 {
         let Counts { here, there } = self.words.get(word).copied().unwrap_or_default();
-        let odds = |with: u32, all: u32| (f64::from(with) + 0.5) / (f64::from(all.saturating_sub(with)) + 0.5);
+        let odds =
+            |with: u32, all: u32| (f64::from(with) + 0.5) / (f64::from(all.saturating_sub(with)) + 0.5);
         let ratio = odds(here, self.mails.here).ln() - odds(there, self.mails.there).ln();
         ratio / (1.0 / (f64::from(here) + 0.5) + 1.0 / (f64::from(there) + 0.5)).sqrt()
     }
@@ -76,7 +76,11 @@ impl WordCounts {
         ranked.sort_by(|(one, a, _), (other, b, _)| other.total_cmp(one).then(a.cmp(b)));
         let telling = ranked.into_iter().take(most);
         telling
-            .map(|(_, word, counts)| TellingWord { word: word.clone(), here: counts.here, there: counts.there })
+            .map(|(_, word, counts)| TellingWord {
+                word: word.clone(),
+                here: counts.here,
+                there: counts.there,
+            })
             .collect()
     }
 }
@@ -106,14 +110,21 @@ pub struct Idea {
 
 /// How far apart the two words of an idea may stand.
 const REACH: usize = 5;
+/// What does not work tells more than what it is about.
+const DENIED: f64 = 1.5;
 
 /// Phrases of two telling words of one sentence, the most telling first: `no ..2 imprime`, `abrir ..1 tienda`. None
 /// has a word of `avoid`, such as the customer's name.
 pub fn ideas(text: &str, counts: &WordCounts, avoid: &BTreeSet<String>) -> Vec<Idea> {
     let folded = Folded::new(text, Reading::Prose);
     let words: Vec<&str> = folded.words().collect();
-    let tells = |word: &str| content(word).filter(|word| !avoid.contains(*word)).map(|word| counts.weight(word));
-    let mut ranked: Vec<(f64, std::ops::Range<usize>)> = Vec::new();
+    let tells =
+        |word: &str| content(word).filter(|word| !avoid.contains(*word)).map(|word| counts.weight(word));
+    let denies = |span: &Range<usize>| {
+        let mut before = span.start.saturating_sub(1)..span.end;
+        before.any(|at| folded.sentence(at) == folded.sentence(span.start) && negates(&words, at))
+    };
+    let mut ranked: Vec<(f64, Range<usize>)> = Vec::new();
     for (first, word) in words.iter().enumerate() {
         let Some(weight) = tells(word) else { continue };
         ranked.push((weight / 2.0, first..first + 1));
@@ -121,25 +132,33 @@ pub fn ideas(text: &str, counts: &WordCounts, avoid: &BTreeSet<String>) -> Vec<I
             if folded.sentence(first) != folded.sentence(last) {
                 break;
             }
-            if let Some(other) = tells(other) {
-                ranked.push((weight + other, first..last + 1));
-            }
+            let Some(other) = tells(other) else { continue };
+            let span = first..last + 1;
+            let denied = if denies(&span) { DENIED } else { 1.0 };
+            ranked.push(((weight + other) * denied, span));
         }
     }
     ranked.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    let idea = |(_, span): (f64, std::ops::Range<usize>)| {
-        Some(Idea { phrase: phrase(&words, &span)?, sentence: sentence(text, &folded, &words, &span) })
+    let idea = |(_, span): (f64, Range<usize>)| {
+        Some(Idea {
+            phrase: phrase(&words, &folded, &span)?,
+            sentence: sentence(text, &folded, &words, &span),
+        })
     };
     ranked.into_iter().filter_map(idea).collect()
 }
 
+fn negates(words: &[&str], at: usize) -> bool {
+    words.get(at).is_some_and(|word| word.starts_with(NEGATOR))
+}
+
 /// The first and the last word of a span, and each negator between or right before them: a phrase never reaches over one
 /// that it does not name.
-fn phrase(words: &[&str], span: &std::ops::Range<usize>) -> Option<String> {
-    let negates = |at: &usize| words.get(*at).is_some_and(|word| word.starts_with(NEGATOR));
-    let first = span.start.checked_sub(1).filter(negates).unwrap_or(span.start);
+fn phrase(words: &[&str], folded: &Folded, span: &Range<usize>) -> Option<String> {
+    let denied = |at: &usize| folded.sentence(*at) == folded.sentence(span.start) && negates(words, *at);
+    let first = span.start.checked_sub(1).filter(denied).unwrap_or(span.start);
     let last = span.end.checked_sub(1)?;
-    let named = (first..=last).filter(|at| *at == span.start || *at == last || negates(at));
+    let named = (first..=last).filter(|at| *at == span.start || *at == last || negates(words, *at));
     let mut written = String::new();
     let mut before = first;
     for at in named {
@@ -157,7 +176,7 @@ fn phrase(words: &[&str], span: &std::ops::Range<usize>) -> Option<String> {
 }
 
 /// The sentence around some characters of a text, as an [`Idea`] has it; the whole when none is there.
-pub fn sentence_with(text: &str, chars: std::ops::Range<usize>) -> String {
+pub fn sentence_with(text: &str, chars: Range<usize>) -> String {
     let folded = Folded::new(text, Reading::Prose);
     let words: Vec<&str> = folded.words().collect();
     let at = (0..words.len())
@@ -169,7 +188,7 @@ pub fn sentence_with(text: &str, chars: std::ops::Range<usize>) -> String {
 /// At most so many words stand on either side of the ones that matter.
 const AROUND: usize = 12;
 
-fn sentence(text: &str, folded: &Folded, words: &[&str], span: &std::ops::Range<usize>) -> String {
+fn sentence(text: &str, folded: &Folded, words: &[&str], span: &Range<usize>) -> String {
     let within = |at: &usize| folded.sentence(*at) == folded.sentence(span.start);
     let first = (span.start.saturating_sub(AROUND)..=span.start).find(within).unwrap_or(span.start);
     let last = (span.end..span.end + AROUND).take_while(within).last().unwrap_or(span.end - 1);
@@ -249,15 +268,21 @@ mod tests {
 
     #[test]
     fn an_idea_names_the_negators_that_it_reaches_over() {
-        let counts = counts(&["la impresora ya no me imprime"], &["el servidor"]);
-        let ideas = ideas("Hola. La impresora ya no me imprime.", &counts, &BTreeSet::new());
-        assert_eq!(ideas[0].phrase, "impresora ..1 no ..1 imprime");
-        assert_eq!(ideas[0].sentence, "La impresora ya no me imprime");
+        let counts = counts(&["la impresora fiscal ya no me imprime"], &["el servidor"]);
+        let ideas = ideas("¿Y no? La impresora fiscal ya no me imprime.", &counts, &BTreeSet::new());
+        let phrases: Vec<_> = ideas.iter().map(|idea| idea.phrase.as_str()).collect();
+        assert_eq!(phrases[..2], ["impresora ..2 no ..1 imprime", "fiscal ..1 no ..1 imprime"]);
+        assert!(
+            phrases.contains(&"impresora fiscal"),
+            "the no before it is of another sentence: {phrases:?}"
+        );
+        assert_eq!(ideas[0].sentence, "La impresora fiscal ya no me imprime");
     }
 
     #[test]
     fn nobody_is_named_in_a_sentence() {
-        let text = "Hola.\nSoy de pepe@empresa.co,\nmi factura 1234567 de tienda.com.co no sale en 10.1.2.3. Adiós";
+        let text =
+            "Hola.\nSoy de pepe@empresa.co,\nmi factura 1234567 de tienda.com.co no sale en 10.1.2.3. Adiós";
         let counts = counts(&[text], &[]);
         let avoid = BTreeSet::from(["soy".to_owned()]);
         let ideas = ideas(text, &counts, &avoid);

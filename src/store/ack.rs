@@ -110,8 +110,13 @@ impl Tx<'_> {
             )
             .optional()?;
         let unwritable = |why: &str| StoreError::Unreadable { what: "outbox", why: why.to_owned() };
-        let (claim, (message_id, decision), (packed, size, received), (name, known), (promise, corrected, case)) =
-            found.ok_or_else(|| unwritable("the mail that is acknowledged is not there"))?;
+        let (
+            claim,
+            (message_id, decision),
+            (packed, size, received),
+            (name, known),
+            (promise, corrected, case),
+        ) = found.ok_or_else(|| unwritable("the mail that is acknowledged is not there"))?;
         let mut decision = super::tickets::decision(&decision)?;
         if corrected {
             decision.verdict.case = case;

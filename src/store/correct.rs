@@ -108,8 +108,12 @@ impl Tx<'_> {
         let filter = TicketFilter { number: Some(number), ..TicketFilter::default() };
         let Some(ticket) = self.tickets(filter)?.pop() else { return Ok(None) };
         let unchanged = ticket.impact == word.impact.as_str() && ticket.case == word.case;
-        let flags: Vec<_> =
-            ticket.flags.iter().map(String::as_str).filter(|flag| *flag != Flag::Unclassified.as_str()).collect();
+        let flags: Vec<_> = ticket
+            .flags
+            .iter()
+            .map(String::as_str)
+            .filter(|flag| *flag != Flag::Unclassified.as_str())
+            .collect();
         self.connection.execute(
             "UPDATE ticket SET impact = ?2, case_id = ?3, rule = CASE WHEN ?4 THEN rule END, flags = ?5 WHERE id = ?1",
             params![number.0, word.impact.as_str(), word.case, unchanged, flags.join(" ")],

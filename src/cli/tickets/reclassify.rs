@@ -60,13 +60,16 @@ pub fn reclassify(
     };
     let was = called(&corrected.was_impact, corrected.was_case.as_deref());
     let is = called(word.impact.as_str(), word.case.as_deref());
-    let change = if was == is { format!("{name} stays {is}: confirmed") } else { format!("{name}: {was} → {is}") };
+    let change =
+        if was == is { format!("{name} stays {is}: confirmed") } else { format!("{name}: {was} → {is}") };
     let promise = match corrected.promise {
         PromiseAfter::None => "no promise runs".to_owned(),
         PromiseAfter::Stays { due_by, told: true } => {
             format!("the promise that was mailed stays: {}", for_people(&local(due_by)))
         }
-        PromiseAfter::Stays { due_by, told: false } => format!("the promise stays: {}", for_people(&local(due_by))),
+        PromiseAfter::Stays { due_by, told: false } => {
+            format!("the promise stays: {}", for_people(&local(due_by)))
+        }
         PromiseAfter::Replaced { due_by } => {
             format!("the promise was not mailed yet, and is now: {}", for_people(&local(due_by)))
         }
