@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use crate::policy::{Policy, PolicyFiles};
 use crate::problem::{Problem, Severity, Source};
 use crate::site::Site;
+use crate::store::DATABASE;
 use crate::ticket::Impact;
 use crate::token::Keyring;
 
@@ -22,6 +23,9 @@ pub use file::duration;
 
 /// Where the configuration is looked for without `--config`.
 pub const DEFAULT_PATH: &str = "/etc/acuse/acuse.toml";
+
+/// Where additions to the shipped policy are looked for unless `local_dir` says otherwise.
+const LOCAL_DIR: &str = "/etc/acuse/rules";
 
 /// The thread keys' file in the state directory.
 pub const THREAD_KEY: &str = "thread.key";
@@ -192,21 +196,41 @@ impl Config {
             reader.problems.into_iter().partition(|problem| problem.severity == Severity::Warning);
         match config {
             Some(config) if errors.is_empty() => Ok(Loaded { config, warnings }),
-            _ => Err(ConfigError::Wrong(errors)),
+            _ => Err(ConfigError::Wrong(errors.into_iter().chain(warnings).collect())),
         }
+    }
+
+    /// Whether there is a database to look into.
+    pub fn has_database(&self) -> bool {
+        self.state_dir.join(DATABASE).exists()
     }
 
     /// The policy's files: the shipped ones, those of `policy_dir` in their place, and what `local_dir` adds.
     pub fn policy_files(&self) -> Result<PolicyFiles, ConfigError> {
-        let mut files = PolicyFiles::shipped();
-        if let Some(dir) = &self.policy_dir {
-            replace_from(&mut files, dir)?;
-        }
-        if self.local_dir.is_dir() {
-            add_from(&mut files, &self.local_dir)?;
-        }
-        Ok(files)
+        policy_files(&self.local_dir, self.policy_dir.as_deref())
     }
+}
+
+/// The policy's files that a wrong configuration names, as far as it can be read.
+pub fn policy_files_despite(path: &Path) -> Result<PolicyFiles, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|why| ConfigError::Unreadable { path: path.display().to_string(), why })?;
+    let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+    let dir =
+        |key: &str| table.get_ref().get(key).and_then(|value| value.get_ref().as_str()).map(PathBuf::from);
+    let local_dir = dir("local_dir").unwrap_or_else(|| LOCAL_DIR.into());
+    policy_files(&local_dir, dir("policy_dir").as_deref())
+}
+
+fn policy_files(local_dir: &Path, policy_dir: Option<&Path>) -> Result<PolicyFiles, ConfigError> {
+    let mut files = PolicyFiles::shipped();
+    if let Some(dir) = policy_dir {
+        replace_from(&mut files, dir)?;
+    }
+    if local_dir.is_dir() {
+        add_from(&mut files, local_dir)?;
+    }
+    Ok(files)
 }
 
 /// Adds the files of a `local_dir`; one of a name that another local directory had stands for that one.

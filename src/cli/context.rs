@@ -98,15 +98,19 @@ impl Context {
         self.line(serde_json::to_string(value)?)
     }
 
-    /// A word set off where the terminal can: `NO_COLOR` and pipes get it plain.
-    pub fn strong(&self, text: &str) -> String {
+    /// Whether standard output shows colours: `NO_COLOR` and pipes do not.
+    pub fn colours(&self) -> bool {
         #[expect(
             clippy::disallowed_methods,
             reason = "NO_COLOR is a convention of the environment, no configuration"
         )]
-        let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty())
-            || !std::io::stdout().is_terminal();
-        if plain { text.to_owned() } else { format!("\x1b[1m{text}\x1b[0m") }
+        let refused = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
+        !refused && std::io::stdout().is_terminal()
+    }
+
+    /// A word set off where the terminal can.
+    pub fn strong(&self, text: &str) -> String {
+        if self.colours() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::config::ConfigError;
 use crate::daemon::clock::ClockUnset;
 use crate::daemon::disk::DiskLow;
 use crate::daemon::{CounterError, DaemonError, LockError};
-use crate::problem;
+use crate::problem::{self, Severity};
 use crate::store::{BackupError, OpenError, StoreError};
 
 /// What the process says at its end, by `sysexits.h`.
@@ -77,7 +77,9 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match &error {
             ConfigError::Wrong(problems) => {
-                let message = problem::report(problems, false);
+                let errors: Vec<_> =
+                    problems.iter().filter(|it| it.severity == Severity::Error).cloned().collect();
+                let message = problem::report(&errors, false);
                 Self { code: Code::Config, message, hint: None, rendered: true }
             }
             ConfigError::Unreadable { .. } => Self::new(Code::Config, error.to_string())

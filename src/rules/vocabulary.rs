@@ -87,7 +87,7 @@ impl VocabularyBuilder {
             Unit::Near(word) => Some((word.clone(), symbol)),
             _ => None,
         });
-        Vocabulary { nears: nears.collect(), entries: entries(&symbols), rows, choices, begun }
+        Vocabulary { nears: nears.collect(), entries: entries(&symbols), rows, choices, begun, symbols }
     }
 }
 
@@ -174,9 +174,65 @@ pub(super) struct Vocabulary {
     choices: Vec<Vec<(Symbol, RowId)>>,
     /// Per symbol, the choices with an alternative that begins with it.
     begun: Vec<Vec<ChoiceId>>,
+    /// The words themselves.
+    symbols: Vec<Unit>,
 }
 
 impl Vocabulary {
+    /// Whether each alternative of `narrow` is found wherever one of `wide` is looked for.
+    pub fn covers(&self, wide: ChoiceId, narrow: ChoiceId) -> bool {
+        let covers = |wide: &[Symbol], narrow: &[Symbol]| {
+            wide.len() == narrow.len()
+                && wide.iter().zip(narrow).all(|(wide, narrow)| self.word_covers(*wide, *narrow))
+        };
+        wide == narrow
+            || self.rows_of(narrow).all(|narrow| self.rows_of(wide).any(|wide| covers(wide, narrow)))
+    }
+
+    fn word_covers(&self, wide: Symbol, narrow: Symbol) -> bool {
+        let (Some(a), Some(b)) = (self.symbols.get(wide), self.symbols.get(narrow)) else { return false };
+        let letters = |word: &str| word.strip_prefix([text::WORD, text::NEGATOR]).map(str::to_owned);
+        match (a, b) {
+            _ if a == b => true,
+            (Unit::Stem(stem), Unit::Exact(word) | Unit::Stem(word)) => {
+                match (letters(stem), letters(word)) {
+                    (Some(stem), Some(word)) => word.starts_with(&stem),
+                    _ => word.starts_with(stem.as_str()),
+                }
+            }
+            (Unit::Near(near), Unit::Exact(word)) => {
+                letters(word).is_some_and(|word| is_near(near.as_bytes(), word.as_bytes()))
+            }
+            (Unit::Token(kinds), Unit::Exact(word)) => word.starts_with(*kinds),
+            (Unit::Token(kinds), Unit::Token(others)) => others.iter().all(|kind| kinds.contains(kind)),
+            _ => false,
+        }
+    }
+
+    /// The most words that an alternative has.
+    pub fn longest(&self, choice: ChoiceId) -> usize {
+        self.rows_of(choice).map(<[Symbol]>::len).max().unwrap_or_default()
+    }
+
+    /// Whether a word of an alternative may be one that negates.
+    pub fn may_negate(&self, choice: ChoiceId) -> bool {
+        let may_negate = |symbol: &Symbol| match self.symbols.get(*symbol) {
+            Some(Unit::Exact(word)) => word.starts_with(text::NEGATOR),
+            Some(Unit::Stem(stem)) => {
+                let letters = stem.strip_prefix([text::WORD, text::NEGATOR]);
+                letters.is_some_and(negation::begins_a_negator)
+            }
+            Some(Unit::Near(_)) => true,
+            Some(Unit::Token(_)) | None => false,
+        };
+        self.rows_of(choice).any(|row| row.iter().any(may_negate))
+    }
+
+    fn rows_of(&self, choice: ChoiceId) -> impl Iterator<Item = &[Symbol]> {
+        let rows = self.choices.get(choice).into_iter().flatten();
+        rows.filter_map(|(_, row)| self.rows.get(*row)).map(Vec::as_slice)
+    }
+
     /// Looks every word of a text up.
     pub fn look_up(&self, folded: &Folded) -> Sightings<'_> {
         let mut bounds = vec![0];

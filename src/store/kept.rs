@@ -1,5 +1,7 @@
 //! The mails that are kept, one after the other: what a policy is tried on.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::params;
 
@@ -35,6 +37,15 @@ pub enum Role {
     Note,
     /// A colleague's answer.
     Staff,
+}
+
+/// How often a rule counted; one in the shadow, how often it would have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Hits {
+    /// Mails on which it stood.
+    pub stood: u32,
+    /// Mails of which it decided the impact.
+    pub decided: u32,
 }
 
 impl std::str::FromStr for Role {
@@ -78,6 +89,23 @@ impl Tx<'_> {
         }
         Ok(())
     }
+
+    /// Per rule, what the stored decisions say of it, corrections apart. Erased mails count no more.
+    pub fn rule_hits(&self) -> Result<BTreeMap<String, Hits>> {
+        let mut rows = self.connection.prepare(
+            "SELECT rule, count(*), sum(decides) FROM (
+                 SELECT DISTINCT message.id, value ->> 'rule' AS rule,
+                        value ->> 'rule' = decision ->> '$.verdict.rule' AS decides
+                 FROM message, json_each(decision, '$.verdict.matches') WHERE decision IS NOT NULL
+                 UNION ALL
+                 SELECT message.id, value ->> 'rule', value ->> 'decides'
+                 FROM message, json_each(decision, '$.verdict.shadow') WHERE decision IS NOT NULL)
+             GROUP BY rule",
+        )?;
+        let rows =
+            rows.query_map([], |row| Ok((row.get(0)?, Hits { stood: row.get(1)?, decided: row.get(2)? })))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +146,8 @@ mod tests {
         assert_eq!((all[0].ticket, all[0].role), (Some(TicketNumber(4)), Some(Role::Message)));
         assert!(all[0].raw.starts_with(b"From: a3@b.example"));
         assert_eq!(all[0].decision.verdict.case.as_deref(), Some("outage"));
+        let hits = store.read(|tx| tx.rule_hits()).unwrap();
+        assert_eq!(hits.get("service-down"), Some(&Hits { stood: 3, decided: 3 }), "{hits:?}");
         assert_eq!(kept(Some(time(3)), None).len(), 1);
         assert_eq!(kept(None, Some(2)).last().map(|mail| mail.received), Some(time(2)));
     }

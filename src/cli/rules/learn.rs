@@ -169,7 +169,7 @@ impl Pupil<'_> {
         let of_case = |id: &str| rules.rules().any(|rule| rule.id == id && rule.case == self.case);
         let standing: BTreeSet<&str> = self.verdict.matches.iter().map(|found| found.rule.as_str()).collect();
         let beaten: Vec<String> = standing.into_iter().filter(|id| !of_case(id)).map(quoted).collect();
-        match rules.rules().find(|rule| rule.case == self.case) {
+        match rules.rules().find(|rule| rule.case == self.case && !rule.shadow) {
             Some(rule) if beaten.is_empty() => {
                 (format!("[[extend]]\nrule = {}\n{lines}", quoted(rule.id)), rule.id.to_owned())
             }

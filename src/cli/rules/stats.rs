@@ -23,6 +23,10 @@ struct Record {
     away: u32,
     /// Of its hits, those that a person confirmed.
     confirmed: u32,
+    /// Mails in which it would stand, were it not in the shadow.
+    shadow: u32,
+    /// Of these, those that it would decide.
+    would_decide: u32,
     /// When the last mail that it decided came.
     last: Option<Timestamp>,
 }
@@ -51,6 +55,11 @@ impl Records {
             matches.chain(verdict.set_aside.iter().map(|aside| &aside.rule)).collect();
         for rule in matched {
             self.rules.entry(rule.clone()).or_default().matched += 1;
+        }
+        for shadow in &verdict.shadow {
+            let record = self.rules.entry(shadow.rule.clone()).or_default();
+            record.shadow += 1;
+            record.would_decide += u32::from(shadow.decides);
         }
         let Some(rule) = &verdict.rule else {
             self.unclassified += 1;
@@ -86,10 +95,8 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
     let gone = records.rules.iter().filter(|(id, _)| !known.contains(id.as_str()));
     rows.extend(gone.map(|(id, record)| (id.as_str(), None, record.clone())));
     let with = |hits: u32| -> Vec<&str> {
-        rows.iter()
-            .filter(|(_, case, record)| case.is_some() && record.hits == hits)
-            .map(|(id, ..)| *id)
-            .collect()
+        let acting = in_force.iter().filter(|rule| !rule.shadow).map(|rule| rule.id);
+        acting.filter(|id| records.rules.get(*id).map_or(0, |record| record.hits) == hits).collect()
     };
     let (never, once) = (with(0), with(1));
     if past.context.json {
@@ -98,7 +105,8 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
             .map(|(id, case, record)| {
                 json!({ "rule": id, "case": case, "in_force": case.is_some(), "hits": record.hits,
                         "matched": record.matched, "away": record.away, "confirmed": record.confirmed,
-                        "precision": record.precision(), "last": record.last.map(|at| past.local(at)) })
+                        "precision": record.precision(), "shadow": record.shadow,
+                        "would_decide": record.would_decide, "last": record.last.map(|at| past.local(at)) })
             })
             .collect();
         return past.context.json(&json!({
@@ -106,8 +114,9 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
             "since": since.map(|at| past.local(at)), "rules": rules, "never": never, "once": once,
         }));
     }
-    let mut lines = table(&["rule", "case", "hits", "matched", "away", "confirmed", "precision", "last hit"]);
-    for (id, case, record) in rows.iter().filter(|(.., record)| record.matched > 0 || record.hits > 0) {
+    let mut lines =
+        table(&["rule", "case", "hits", "matched", "away", "confirmed", "precision", "shadow", "last hit"]);
+    for (id, case, record) in rows.iter().filter(|(.., record)| record.matched + record.shadow > 0) {
         let last = record.last.map(|at| for_people(&past.policy.calendar.to_local(at)));
         lines.add_row([
             (*id).to_owned(),
@@ -117,6 +126,11 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
             record.away.to_string(),
             record.confirmed.to_string(),
             record.precision().map_or_else(|| "-".to_owned(), |share| format!("{share:.3}")),
+            if record.shadow > 0 {
+                format!("{} ({})", record.shadow, record.would_decide)
+            } else {
+                "-".to_owned()
+            },
             last.unwrap_or_else(|| "-".to_owned()),
         ]);
     }
@@ -133,7 +147,7 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::SetAside;
+    use crate::rules::{SetAside, Shadow};
     use crate::ticket::Impact;
 
     fn verdict(rule: &str, beaten: &str) -> Verdict {
@@ -141,7 +155,12 @@ mod tests {
             impact: Some(Impact::High),
             rule: Some(rule.to_owned()),
             case: Some("outage".to_owned()),
-            set_aside: vec![SetAside { rule: beaten.to_owned(), because: "negated".to_owned() }],
+            set_aside: vec![SetAside {
+                rule: beaten.to_owned(),
+                because: "negated".to_owned(),
+                text: None,
+                by: None,
+            }],
             ..Verdict::default()
         }
     }
@@ -160,11 +179,23 @@ mod tests {
         records.add(&verdict("down", "dns"), at(1), Some(&word(Impact::Low, None)));
         records.add(&verdict("down", "dns"), at(1), Some(&word(Impact::High, Some("attack"))));
         records.add(&Verdict::default(), at(3), Some(&word(Impact::High, None)));
+        let shadow = |decides| Shadow {
+            rule: "new".into(),
+            case: "dns".into(),
+            impact: Impact::Medium,
+            text: "dns".into(),
+            decides,
+        };
+        let in_shadow = Verdict { shadow: vec![shadow(true)], ..Verdict::default() };
+        records.add(&in_shadow, at(3), None);
+        records.add(&Verdict { shadow: vec![shadow(false)], ..Verdict::default() }, at(3), None);
+        let new = &records.rules["new"];
+        assert_eq!((new.hits, new.shadow, new.would_decide), (0, 2, 1));
         let down = &records.rules["down"];
         assert_eq!((down.hits, down.away, down.confirmed, down.last), (4, 2, 1, Some(at(2))));
         assert_eq!(down.precision(), Some(0.5));
         let dns = &records.rules["dns"];
         assert_eq!((dns.hits, dns.matched, dns.precision()), (0, 4, None));
-        assert_eq!((records.mails, records.unclassified), (5, 1));
+        assert_eq!((records.mails, records.unclassified), (7, 3));
     }
 }
