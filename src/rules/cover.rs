@@ -98,7 +98,9 @@ impl<'r> Covers<'r> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::one_rule;
+    use proptest::prelude::*;
+
+    use super::super::tests::{body, compile, one_rule};
     use super::*;
 
     /// Whether the first phrase is found wherever the second is, when negators count, and when not.
@@ -129,6 +131,30 @@ mod tests {
         ] {
             assert_eq!(covers(wide, narrow), (true, true), "{wide} | {narrow}");
             assert_eq!(covers(narrow, wide).0, wide == narrow, "{narrow} | {wide}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        #[test]
+        fn what_covers_a_phrase_stands_wherever_that_does(
+            wide in "(\\[a\\] )?(a|b\\*|a\\|b|no|ni\\*)( (\\.\\.[1-3] |\\[c\\] |&& |& )?(a|b|c\\*|no))?",
+            narrow in "(\\[c\\] )?(a|b|bb|no|ni)( (\\.\\.[1-2] |\\[c\\] |c |no )?(a|b|c|bb)){0,3}( && no)?",
+            text in "(no |ni |sin |la |a |b |bb |c |cc |\\. |, ){0,12}",
+        ) {
+            for negatable in [true, false] {
+                let stands = |written: &str| {
+                    let rule = format!(
+                        "[[rule]]\nid = \"r\"\ncase = \"outage\"\nany = [\"{written}\"]\nnegatable = {negatable}\nyes = [\"x\"]"
+                    );
+                    compile(&rule, &[]).evaluate(&body(&text)).rule.is_some()
+                };
+                if stands(&narrow) && !stands(&wide) {
+                    let (when, otherwise) = covers(&wide, &narrow);
+                    prop_assert!(!(if negatable { when } else { otherwise }), "`{}` | `{}` in {:?}", wide, narrow, text);
+                }
+            }
         }
     }
 

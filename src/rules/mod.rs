@@ -17,6 +17,7 @@ mod evaluate;
 mod examples;
 mod file;
 mod lint;
+mod near;
 mod negation;
 mod phrase;
 mod score;

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use super::near::{Nears, is_near};
 use super::negation;
 use super::phrase::{Alternative, Unit};
 use super::text::{self, Folded};
@@ -87,7 +88,7 @@ impl VocabularyBuilder {
             Unit::Near(word) => Some((word.clone(), symbol)),
             _ => None,
         });
-        Vocabulary { nears: nears.collect(), entries: entries(&symbols), rows, choices, begun, symbols }
+        Vocabulary { nears: Nears::new(nears), entries: entries(&symbols), rows, choices, begun, symbols }
     }
 }
 
@@ -168,7 +169,7 @@ fn head(word: &str) -> u64 {
 pub(super) struct Vocabulary {
     entries: Vec<Entry>,
     /// Words one letter of which may be wrong, without separator.
-    nears: Vec<(String, Symbol)>,
+    nears: Nears,
     rows: Vec<Vec<Symbol>>,
     /// Per choice, its alternatives as written, each with its first word.
     choices: Vec<Vec<(Symbol, RowId)>>,
@@ -280,21 +281,7 @@ impl Vocabulary {
             place = entry.shorter;
         }
         if let Some(letters) = word.strip_prefix([text::WORD, text::NEGATOR]) {
-            let near = self.nears.iter().filter(|(near, _)| is_near(near.as_bytes(), letters.as_bytes()));
-            near.for_each(|(_, symbol)| see(*symbol));
-        }
-    }
-}
-
-/// Whether the words are the same but for one letter replaced, left out or put in, or two neighbours swapped.
-fn is_near(a: &[u8], b: &[u8]) -> bool {
-    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    match (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default()) {
-        ([], []) => true,
-        ([_, rest @ ..], []) | ([], [_, rest @ ..]) => rest.is_empty(),
-        ([x, a @ ..], [y, b @ ..]) => {
-            let swapped = || a.first() == Some(y) && b.first() == Some(x) && a.get(1..) == b.get(1..);
-            a == b || b.split_first() == Some((x, a)) || a.split_first() == Some((y, b)) || swapped()
+            self.nears.look_up(letters.as_bytes(), see);
         }
     }
 }
@@ -389,18 +376,6 @@ impl Sightings<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_letter_wrong_is_near_and_two_are_not() {
-        for near in
-            ["servidor", "serbidor", "servidr", "serviidor", "srevidor", "servidors", "ervidor", "servidro"]
-        {
-            assert!(is_near(b"servidor", near.as_bytes()), "{near}");
-        }
-        for far in ["serbidr", "servir", "servidores", "", "srveidor", "rsevidro", "idor"] {
-            assert!(!is_near(b"servidor", far.as_bytes()), "{far}");
-        }
-    }
 
     #[test]
     fn a_word_is_everything_that_some_phrase_calls_it() {

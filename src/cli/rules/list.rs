@@ -13,6 +13,9 @@ use crate::problem::did_you_mean;
 use crate::rules::{Field, RuleSet, RuleSummary};
 use crate::store::Hits;
 
+/// So many columns the list takes: what beats a rule may be long.
+const WIDTH: u16 = 140;
+
 /// `acuse rules list`
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -60,6 +63,7 @@ pub fn list(context: &Context, config: Option<&Config>, rules: &RuleSet, args: &
         return context.line(pages.join("\n\n"));
     }
     let mut lines = table(&["rule", "impact", "case", "phrases", "hits", "decided", "beaten by"]);
+    lines.set_content_arrangement(comfy_table::ContentArrangement::Dynamic).set_width(WIDTH);
     for Listed { rule, hits } in &all {
         let count = |of: fn(&Hits) -> u32| hits.as_ref().map_or("-".to_owned(), |hits| of(hits).to_string());
         let id = if rule.shadow { format!("{} (shadow)", rule.id) } else { rule.id.to_owned() };
