@@ -19,6 +19,8 @@ mod read;
 
 use read::Reader;
 
+pub use file::duration;
+
 /// Where the configuration is looked for without `--config`.
 pub const DEFAULT_PATH: &str = "/etc/acuse/acuse.toml";
 
@@ -226,11 +228,17 @@ fn policy_files(local_dir: &Path, policy_dir: Option<&Path>) -> Result<PolicyFil
         replace_from(&mut files, dir)?;
     }
     if local_dir.is_dir() {
-        for (name, source) in policy_sources(local_dir)? {
-            files.add_local(&name, source);
-        }
+        add_from(&mut files, local_dir)?;
     }
     Ok(files)
+}
+
+/// Adds the files of a `local_dir`; one of a name that another local directory had stands for that one.
+pub fn add_from(files: &mut PolicyFiles, dir: &Path) -> Result<(), ConfigError> {
+    for (name, source) in policy_sources(dir)? {
+        files.add_local(&name, source);
+    }
+    Ok(())
 }
 
 /// Puts the files of a `policy_dir` in the place of shipped ones.

@@ -73,6 +73,17 @@ impl Context {
         self.now.as_deref().map_or_else(|| Ok(clock::now()), |text| time(text, zone))
     }
 
+    /// The user at the keyboard, for what is remembered with a name; behind sudo, who called it.
+    pub fn user(&self) -> String {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "who typed a command is known to its environment alone"
+        )]
+        let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty());
+        let user = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(named);
+        user.map_or_else(|| "unknown".to_owned(), |user| shown(&user))
+    }
+
     /// Writes a line of data.
     pub fn line(&self, text: impl AsRef<str>) -> Done {
         let written = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
@@ -110,6 +121,14 @@ pub fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
         Failure::new(Code::Usage, format!("`{text}` is no time"))
             .hint("write it as 2026-09-16T09:15:00-05:00, or without the offset for the calendar's own zone")
     })
+}
+
+/// The start of a span that reaches until now, `90d` or `72h`, or a time of its own.
+pub fn since(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Failure> {
+    match config::duration(text) {
+        Some(span) => Ok(now.saturating_sub(span).unwrap_or(Timestamp::MIN)),
+        None => time(text, zone).map_err(|failure| failure.hint("write it as 90d, 72h or 2026-09-01T00:00")),
+    }
 }
 
 /// A time as JSON prints it: RFC 3339 with the calendar's offset.

@@ -15,11 +15,15 @@ use crate::mail::Message;
 use crate::plan::Promise;
 use crate::policy::Policy;
 use crate::reply::words;
-use crate::rules::{Field, Match, SetAside, Shadow, Verdict};
+use crate::rules::{Field, Match, SetAside, Shadow};
 use crate::site::Site;
 use crate::store::Entry;
 use crate::ticket::{Impact, TicketNumber};
 use crate::triage::{Arrival, CustomerFacts, Decision, Facts, PlanBecause, classify, triage};
+
+mod now;
+
+use now::Now;
 
 /// `acuse explain`
 #[derive(Debug, Args)]
@@ -48,12 +52,12 @@ pub struct Explained {
     pub decision: Decision,
     /// When its promise was mailed.
     pub mailed_at: Option<Timestamp>,
-    /// What the present policy says of it, where another one decided.
-    pub now: Option<Verdict>,
     /// The policy that explains it now.
     pub policy: Policy,
     /// Who we are.
     pub site: Site,
+    /// Of a ticket: what came after.
+    pub now: Option<Now>,
 }
 
 /// Explains a mail, a ticket or a text.
@@ -132,10 +136,12 @@ fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
     let (decision, raw) = store.read(|tx| tx.opening_of(number))?.ok_or_else(|| {
         Failure::new(Code::Usage, format!("there is no ticket {}", number.with_prefix(&config.site.prefix)))
     })?;
-    let mailed_at = store.read(|tx| tx.ticket_page(number))?.and_then(|page| page.promise?.mailed_at);
-    let message = ingest::read(&raw, Reading::Whole);
-    let now = (decision.policy != policy.hash).then(|| classify(&message, &policy));
-    Ok(Explained { file: None, message, decision, mailed_at, now, policy, site: config.site })
+    let page = store.read(|tx| tx.ticket_page(number))?;
+    let (promise, corrected) = page.map_or((None, None), |page| (page.promise, page.ticket.corrected));
+    let mailed_at = promise.and_then(|promise| promise.mailed_at);
+    let message = ingest::read(&raw, ingest::reading_again(&decision));
+    let now = Some(Now::of(&message, &policy, corrected));
+    Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site, now })
 }
 
 /// Words on the command line or in a list of examples as the mail of somebody unknown.
@@ -155,12 +161,13 @@ pub fn document(explained: &Explained) -> Value {
     if let (Some(object), Some(file)) = (view.as_object_mut(), file) {
         object.insert("file".to_owned(), json!(file));
     }
-    json!({
+    let mut document = json!({
         "message": view,
         "action": decision.action,
         "reason": decision.reason,
         "verdict": decision.verdict,
-        "now": explained.now,
+        "now": null,
+        "corrected": null,
         "impact": decision.impact,
         "plan": decision.plan,
         "promise": decision.promise.as_ref().map(|promise| {
@@ -170,7 +177,11 @@ pub fn document(explained: &Explained) -> Value {
         "flags": decision.flags,
         "policy": decision.policy,
         "site": decision.site,
-    })
+    });
+    if let (Some(object), Some(now)) = (document.as_object_mut(), &explained.now) {
+        now.add_to(object, policy);
+    }
+    document
 }
 
 /// A promise as JSON prints it.
@@ -220,10 +231,8 @@ fn page(context: &Context, explained: &Explained) -> String {
         let would = if shadow.decides { "would decide" } else { "would stand and not decide" };
         row("shadow", format!("{rule} ({impact}, {case}) {would}: {}", quoted(context, &shadow.text)));
     }
-    if let Some(now) = &explained.now {
-        let impact = now.impact.map_or("unclassified", Impact::as_str);
-        let rule = now.rule.as_deref().unwrap_or("no rule stands");
-        row("now", format!("{} by the present policy: {rule}", context.strong(impact)));
+    for (name, text) in explained.now.iter().flat_map(|now| now.rows(context, decision, policy)) {
+        row(name, text);
     }
     let plan = policy.plans.plan_or_default(&decision.plan.id);
     row("plan", format!("{}, {}. {}", decision.plan.id, plan.name.es, decision.plan.because.meaning()));

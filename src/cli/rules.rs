@@ -7,9 +7,14 @@ use super::context::Context;
 use super::report::{Done, Failure};
 use crate::rules::RuleSet;
 
+mod backtest;
 pub mod check;
+mod learn;
 mod list;
 mod score;
+mod stats;
+mod stored;
+mod unmatched;
 
 /// `acuse rules …`
 #[derive(Debug, Subcommand)]
@@ -22,6 +27,8 @@ pub enum RulesVerb {
     List(list::ListArgs),
     /// Compare the rules with labelled mails, one JSON object a line
     Score(score::ScoreArgs),
+    #[command(flatten)]
+    Stored(stored::StoredVerb),
 }
 
 /// Checks, tests, lists or scores the rules.
@@ -33,6 +40,7 @@ pub fn rules(context: &Context, verb: &RulesVerb) -> Done {
     let policy = context.policy(config.as_ref())?;
     let rules = &policy.rules;
     match verb {
+        RulesVerb::Stored(verb) => stored::stored(context, verb),
         RulesVerb::Check => Ok(()),
         RulesVerb::Test => test(context, rules),
         RulesVerb::List(args) => list::list(context, config.as_ref(), rules, args),

@@ -239,7 +239,7 @@ fn unwritten(text: &str) -> Written<String> {
 }
 
 /// Reads `90s`, `15m`, `72h` or `7d`.
-pub(super) fn duration(text: &str) -> Option<SignedDuration> {
+pub fn duration(text: &str) -> Option<SignedDuration> {
     let unit = text.trim().chars().next_back()?;
     let number: i64 =
         text.trim().strip_suffix(unit)?.trim_end().parse().ok().filter(|number| *number >= 0)?;

@@ -21,6 +21,7 @@ mod near;
 mod negation;
 mod phrase;
 mod score;
+mod telling;
 mod text;
 mod token;
 mod vocabulary;
@@ -38,6 +39,7 @@ use vocabulary::Vocabulary;
 
 pub use breadth::Breadth;
 pub use score::{PerImpact, Row, Score, Wrong};
+pub use telling::{Heap, Idea, TellingWord, WordCounts, content_words, ideas, sentence_with};
 
 /// The files that rules are made of, each with the name its problems print.
 #[derive(Debug, Clone)]

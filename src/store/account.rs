@@ -155,6 +155,13 @@ const AGREEMENT: &[Never] = &[
         "SELECT 1 FROM outbox WHERE state = 'held' AND held_by IS NULL",
     ),
     (
+        "corrections are without a record of them, or the other way round",
+        "SELECT ticket FROM correction WHERE NOT EXISTS (
+            SELECT 1 FROM event WHERE event.ticket = correction.ticket AND kind = 'reclassified')
+         UNION SELECT ticket FROM event WHERE kind = 'reclassified'
+         AND NOT EXISTS (SELECT 1 FROM correction WHERE correction.ticket = event.ticket)",
+    ),
+    (
         "erased messages keep something",
         "SELECT 1 FROM message WHERE erased IS NOT NULL AND (
             coalesce(raw, decision, message_id, sender, sent, ticket, role) IS NOT NULL OR subject != ''

@@ -271,7 +271,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn make_promise(&self, ticket: i64, promise: &Promise, setting: Setting<'_>) -> Result<i64> {
+    pub(super) fn make_promise(&self, ticket: i64, promise: &Promise, setting: Setting<'_>) -> Result<i64> {
         self.end_promise(ticket, promise.received, "superseded")?;
         let window = serde_json::to_string(&promise.window)
             .map_err(|error| StoreError::Unreadable { what: "window", why: error.to_string() })?;

@@ -180,6 +180,14 @@ const BROKEN: &[(&str, &str)] = &[
     ("UPDATE outbox SET attempts = 0 WHERE message = 1", "1 acknowledgements are sent without an attempt or a time"),
     ("DELETE FROM event WHERE kind = 'acknowledged'", "1 acknowledgements are sent without a record of it"),
     ("UPDATE outbox SET state = 'held' WHERE message = 2", "1 acknowledgements are held by nobody"),
+    (
+        "INSERT INTO event (at, ticket, kind, detail) VALUES (1, 1, 'reclassified', '{}')",
+        "1 corrections are without a record of them, or the other way round",
+    ),
+    (
+        "INSERT INTO correction (ticket, impact, by, because, at) VALUES (1, 'low', 'ana', 'x', 1)",
+        "1 corrections are without a record of them, or the other way round",
+    ),
     ("UPDATE message SET sender = 'c5@cliente5.example' WHERE id = 5", "1 erased messages keep something"),
     ("UPDATE message SET subject = 'Caso' WHERE id = 5", "1 erased messages keep something"),
     (

@@ -141,6 +141,16 @@ CREATE INDEX promise_ticket ON promise (ticket);
 CREATE UNIQUE INDEX promise_runs ON promise (ticket) WHERE ended IS NULL; -- one at a time
 CREATE INDEX promise_due ON promise (due_by) WHERE ended IS NULL;
 
+-- What a person says of the mail that opened a ticket; their last word. The words before it are events.
+CREATE TABLE correction (
+    ticket  INTEGER PRIMARY KEY REFERENCES ticket ON DELETE CASCADE,
+    impact  TEXT    NOT NULL CHECK (impact IN ('low', 'medium', 'high')),
+    case_id TEXT,                                -- absent: the impact alone was said
+    by      TEXT    NOT NULL,                    -- the user who ran the command
+    because TEXT    NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT;
+
 -- Every decision and act, append-only.
 CREATE TABLE event (
     id      INTEGER PRIMARY KEY,
