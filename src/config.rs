@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use crate::policy::{Policy, PolicyFiles};
-use crate::problem::{Problem, Severity, Source};
+use crate::problem::{self, Problem, Severity, Source};
 use crate::site::Site;
 use crate::ticket::Impact;
 use crate::token::Keyring;
@@ -33,6 +33,8 @@ pub struct Config {
     pub local_dir: PathBuf,
     /// Files in the place of shipped ones.
     pub policy_dir: Option<PathBuf>,
+    /// `--policy`: files in the place of all of these.
+    pub overlay: Option<PathBuf>,
     /// Who we are.
     pub site: Site,
     /// What is watched.
@@ -168,6 +170,24 @@ pub enum ConfigError {
     Wrong(Vec<Problem>),
 }
 
+impl ConfigError {
+    /// Every problem, as a terminal shows them.
+    pub fn report(&self) -> String {
+        match self {
+            Self::Wrong(problems) => problem::report(problems, false),
+            Self::Unreadable { .. } => self.to_string(),
+        }
+    }
+
+    /// How many errors there are, and the first, in one line.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Wrong(problems) => problem::summary(problems),
+            Self::Unreadable { .. } => self.to_string(),
+        }
+    }
+}
+
 /// A configuration, and what is worth a look in it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -194,7 +214,8 @@ impl Config {
         }
     }
 
-    /// The policy's files: the shipped ones, those of `policy_dir` in their place, and what `local_dir` adds.
+    /// The policy's files: the shipped ones, those of `policy_dir` in their place, what `local_dir` adds, and `--policy`
+    /// over all.
     pub fn policy_files(&self) -> Result<PolicyFiles, ConfigError> {
         let mut files = PolicyFiles::shipped();
         if let Some(dir) = &self.policy_dir {
@@ -205,7 +226,16 @@ impl Config {
                 files.add_local(&name, source);
             }
         }
+        if let Some(dir) = &self.overlay {
+            replace_from(&mut files, dir)?;
+        }
         Ok(files)
+    }
+
+    /// The policy of these files, compiled and tried: what may be put in force.
+    pub fn policy(&self) -> Result<Policy, ConfigError> {
+        let (policy, problems) = Policy::prove(&self.policy_files()?);
+        policy.ok_or(ConfigError::Wrong(problems))
     }
 }
 

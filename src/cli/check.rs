@@ -2,14 +2,13 @@
 
 use super::context::Context;
 use super::report::{Code, Done, Failure};
-use crate::config::{Config, ConfigError, DEFAULT_PATH, Secrets};
+use crate::config::{ConfigError, Secrets};
 use crate::policy::{Policy, PolicyFiles};
 use crate::problem::{self, Problem, Severity};
 
 /// Checks configuration and policy; problems go to stderr, and make the exit code 78.
 pub fn check(context: &Context) -> Done {
-    let path = context.config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
-    let (config, mut problems) = match Config::load(&path, Secrets::Read) {
+    let (config, mut problems) = match context.load(Secrets::Read) {
         Ok(loaded) => (Some(loaded.config), loaded.warnings),
         Err(ConfigError::Wrong(problems)) => (None, problems),
         Err(error) => return Err(error.into()),
@@ -18,11 +17,8 @@ pub fn check(context: &Context) -> Done {
         Some(_) => context.policy_files(config.as_ref())?,
         None => PolicyFiles::shipped(),
     };
-    let (policy, found) = Policy::compile(&files);
+    let (policy, found) = Policy::prove(&files);
     problems.extend(found);
-    if let Some(policy) = &policy {
-        problems.extend(policy.rules.run_examples().into_iter().map(|failure| failure.problem));
-    }
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if context.json {
         context.json(&problems.iter().map(row).collect::<Vec<_>>())?;

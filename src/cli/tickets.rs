@@ -11,7 +11,7 @@ use crate::config::{Config, Secrets};
 use crate::ingest::{self, Reading};
 use crate::policy::Policy;
 use crate::reply::words;
-use crate::store::{Erased, Erasure, PromiseRow, Store, TicketFilter, TicketPage, TicketRow};
+use crate::store::{Erased, Erasure, Generation, PromiseRow, Store, TicketFilter, TicketPage, TicketRow};
 use crate::ticket::{Language, TicketNumber, TicketState};
 
 /// `acuse tickets …`
@@ -179,6 +179,9 @@ fn whole(page: &TicketPage, config: &Config, policy: &Policy) -> Value {
         .map(|event| json!({ "at": local(event.at), "kind": event.kind, "detail": event.detail }))
         .collect();
     if let Some(object) = document.as_object_mut() {
+        let Generation { number, hash, since, by } = &page.policy;
+        let decided = json!({ "generation": number, "hash": hash, "since": local(*since), "by": by });
+        object.insert("policy".to_owned(), decided);
         object.insert("messages".to_owned(), json!(messages));
         object.insert("message_count".to_owned(), json!(page.ticket.messages));
         object.insert("events".to_owned(), json!(events));
@@ -218,6 +221,8 @@ fn show(context: &Context, page: &TicketPage, config: &Config, policy: &Policy) 
     row("impact", ticket.impact.clone());
     let rule = ticket.rule.as_ref().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
     row("case", ticket.case.clone().unwrap_or_else(|| crate::triage::UNCLASSIFIED.to_owned()) + &rule);
+    let Generation { number, hash, since, .. } = &page.policy;
+    row("policy", format!("{number} ({hash}), in force since {}", local(*since)));
     row("plan", format!("{} ({})", ticket.plan, ticket.plan_because));
     if let Some(promise) = &page.promise {
         row("promise", plain(&words::promise(promise.window, Language::Es)));

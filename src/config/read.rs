@@ -96,6 +96,7 @@ impl Reader<'_> {
             state_dir: file.state_dir,
             local_dir: file.local_dir,
             policy_dir: file.policy_dir,
+            overlay: None,
             site,
             mailboxes,
             smtp: smtp?,

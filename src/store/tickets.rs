@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
 use super::packed::unpack;
-use super::{Result, Tx, at, ms, word};
+use super::{Generation, Result, Tx, at, ms, word};
 use crate::mail::ContentHash;
 use crate::ticket::{TicketNumber, TicketState};
 use crate::triage::Decision;
@@ -57,6 +57,8 @@ pub struct TicketFilter {
 pub struct TicketPage {
     /// The row of the list.
     pub ticket: TicketRow,
+    /// The policy that gave it its impact and its rule.
+    pub policy: Generation,
     /// Its mails, oldest first.
     pub messages: Vec<MessageRow>,
     /// What happened, oldest first.
@@ -158,6 +160,7 @@ impl Tx<'_> {
         messages.sort_by_key(|message| message.at.unwrap_or(Timestamp::MAX));
         Ok(Some(TicketPage {
             ticket,
+            policy: self.policy_of(number)?,
             messages,
             events: self.events_of(number)?,
             promise: self.promise_of(number)?,
