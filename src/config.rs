@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use crate::policy::{Policy, PolicyFiles};
-use crate::problem::{Problem, Severity, Source};
+use crate::problem::{self, Problem, Severity, Source};
 use crate::site::Site;
 use crate::store::DATABASE;
 use crate::ticket::Impact;
@@ -39,6 +39,8 @@ pub struct Config {
     pub local_dir: PathBuf,
     /// Files in the place of shipped ones.
     pub policy_dir: Option<PathBuf>,
+    /// `--policy`: files in the place of all of these.
+    pub overlay: Option<PathBuf>,
     /// Who we are.
     pub site: Site,
     /// What is watched.
@@ -174,6 +176,27 @@ pub enum ConfigError {
     Wrong(Vec<Problem>),
 }
 
+impl ConfigError {
+    /// Every error, as a terminal shows them; the warnings are told by `check`.
+    pub fn report(&self) -> String {
+        match self {
+            Self::Wrong(problems) => {
+                let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+                problem::report(&problems.iter().filter(is_error).cloned().collect::<Vec<_>>(), false)
+            }
+            Self::Unreadable { .. } => self.to_string(),
+        }
+    }
+
+    /// How many errors there are, and the first, in one line.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Wrong(problems) => problem::summary(problems),
+            Self::Unreadable { .. } => self.to_string(),
+        }
+    }
+}
+
 /// A configuration, and what is worth a look in it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -205,9 +228,20 @@ impl Config {
         self.state_dir.join(DATABASE).exists()
     }
 
-    /// The policy's files: the shipped ones, those of `policy_dir` in their place, and what `local_dir` adds.
+    /// The policy's files: the shipped ones, those of `policy_dir` in their place, what `local_dir` adds, and `--policy`
+    /// over all.
     pub fn policy_files(&self) -> Result<PolicyFiles, ConfigError> {
-        policy_files(&self.local_dir, self.policy_dir.as_deref())
+        let mut files = policy_files(&self.local_dir, self.policy_dir.as_deref())?;
+        if let Some(dir) = &self.overlay {
+            replace_from(&mut files, dir)?;
+        }
+        Ok(files)
+    }
+
+    /// The policy of these files, compiled and tried: what may be put in force.
+    pub fn policy(&self) -> Result<Policy, ConfigError> {
+        let (policy, problems) = Policy::prove(&self.policy_files()?);
+        policy.ok_or(ConfigError::Wrong(problems))
     }
 }
 

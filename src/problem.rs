@@ -114,6 +114,18 @@ impl Problem {
         out
     }
 
+    /// `file:line:column: message`, for a log.
+    pub fn in_one_line(&self) -> String {
+        let Self { source, message, .. } = self;
+        let before = self.span.as_ref().and_then(|span| source.text.get(..span.start));
+        let place = before.map_or_else(String::new, |before| {
+            let (line, column) =
+                (before.matches('\n').count(), before.chars().rev().take_while(|c| *c != '\n').count());
+            format!("{}:{}:", line + 1, column + 1)
+        });
+        format!("{}:{place} {}", source.name, message.lines().next().unwrap_or_default())
+    }
+
     /// The span, cut at its first line's end: a whole table would drown its own caret.
     fn first_line_of_span(&self) -> Option<Range<usize>> {
         let span = self.span.clone()?;
@@ -147,6 +159,16 @@ pub fn report(problems: &[Problem], colour: bool) -> String {
         shown.map(|problem| problem.render(colour)).collect::<Vec<_>>()
     });
     rendered.collect::<Vec<_>>().join("\n\n")
+}
+
+/// How many errors there are, and the first, in one line: `2 problems, the first: file:line:column: message`.
+pub fn summary(problems: &[Problem]) -> String {
+    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let first = errors().map(Problem::in_one_line).next().unwrap_or_default();
+    match errors().count() {
+        1 => format!("1 problem: {first}"),
+        count => format!("{count} problems, the first: {first}"),
+    }
 }
 
 /// Whether a file was refused.
@@ -196,6 +218,7 @@ mod tests {
           |        ^^^^^^^^
         hint: did you mean `outage`?
         "#);
+        assert_eq!(problem.in_one_line(), "rules/high.toml:3:8: unknown case `outaje`");
     }
 
     #[test]
@@ -212,10 +235,12 @@ mod tests {
 
     #[test]
     fn a_problem_of_the_whole_file_names_it() {
-        insta::assert_snapshot!(Problem::error(&source(""), None, "no case in it"), @r#"
+        let problem = Problem::error(&source(""), None, "no case in it");
+        insta::assert_snapshot!(problem, @r#"
         error: no case in it
         --> rules/high.toml
         "#);
+        assert_eq!(problem.in_one_line(), "rules/high.toml: no case in it");
     }
 
     #[test]
@@ -234,6 +259,8 @@ mod tests {
         let text = report(&problems, false);
         assert!(text.find("first") < text.find("second"), "{text}");
         assert!(any_error(&problems));
+        assert_eq!(summary(&problems), "2 problems, the first: rules/high.toml:2:1: second");
+        assert_eq!(summary(&problems[..1]), "1 problem: rules/high.toml:2:1: second");
     }
 
     #[test]

@@ -1,5 +1,4 @@
 //! Every mail of `fixtures/broken` is read as the JSON beside it says: one weakness of mail, or of the parser, each.
-#![expect(clippy::expect_used, reason = "a test may panic")]
 
 use std::fs;
 use std::path::Path;

@@ -3,21 +3,20 @@
 use super::context::Context;
 use super::report::{Code, Done, Failure};
 use super::rules::check as rules;
-use crate::config::{self, Config, ConfigError, DEFAULT_PATH, Secrets};
+use crate::config::{self, ConfigError, Secrets};
 use crate::policy::Policy;
 use crate::problem::{Problem, Severity, any_error};
 
 /// Checks configuration and policy; an error makes the exit code 78.
 pub fn check(context: &Context) -> Done {
-    let path = context.config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
-    let (config, mut problems) = match Config::load(&path, Secrets::Read) {
+    let (config, mut problems) = match context.load(Secrets::Read) {
         Ok(loaded) => (Some(loaded.config), loaded.warnings),
         Err(ConfigError::Wrong(problems)) => (None, problems),
         Err(error) => return Err(error.into()),
     };
     let files = match &config {
         Some(config) => context.policy_files(Some(config))?,
-        None => config::policy_files_despite(&path)?,
+        None => config::policy_files_despite(&context.config_path())?,
     };
     let (policy, found) = Policy::compile(&files);
     problems.extend(found);

@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
 use super::report::{Code, Done, Failure};
-use crate::config::{self, Config, DEFAULT_PATH, Secrets};
+use crate::config::{self, Config, ConfigError, DEFAULT_PATH, Loaded, Secrets};
 use crate::daemon::clock;
 use crate::policy::{Policy, PolicyFiles};
 use crate::site::Site;
@@ -29,10 +29,21 @@ pub struct Context {
 }
 
 impl Context {
-    /// The configuration: `--config`, or the default place. Warnings go to stderr only from `check`.
+    /// The configuration. Warnings go to stderr only from `check`.
     pub fn config(&self, secrets: Secrets) -> Result<Config, Failure> {
-        let path = self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
-        Ok(Config::load(&path, secrets)?.config)
+        Ok(self.load(secrets)?.config)
+    }
+
+    /// Where the configuration is: `--config`, or the default place.
+    pub fn config_path(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| DEFAULT_PATH.into())
+    }
+
+    /// The configuration with its warnings.
+    pub fn load(&self, secrets: Secrets) -> Result<Loaded, ConfigError> {
+        let mut loaded = Config::load(&self.config_path(), secrets)?;
+        loaded.config.overlay.clone_from(&self.policy);
+        Ok(loaded)
     }
 
     /// The configuration where one was named, for commands that need none.
@@ -48,10 +59,10 @@ impl Context {
 
     /// The policy's files.
     pub fn policy_files(&self, config: Option<&Config>) -> Result<PolicyFiles, Failure> {
-        let mut files = match config {
-            Some(config) => config.policy_files()?,
-            None => PolicyFiles::shipped(),
-        };
+        if let Some(config) = config {
+            return Ok(config.policy_files()?);
+        }
+        let mut files = PolicyFiles::shipped();
         if let Some(dir) = &self.policy {
             config::replace_from(&mut files, dir)?;
         }

@@ -11,7 +11,9 @@ use crate::config::{Config, Secrets};
 use crate::ingest::{self, Reading};
 use crate::policy::Policy;
 use crate::reply::words;
-use crate::store::{Correction, Erased, Erasure, PromiseRow, Store, TicketFilter, TicketPage, TicketRow};
+use crate::store::{
+    Correction, Erased, Erasure, Generation, PromiseRow, Store, TicketFilter, TicketPage, TicketRow,
+};
 use crate::ticket::{Language, TicketNumber, TicketState};
 
 mod reclassify;
@@ -191,6 +193,9 @@ fn whole(page: &TicketPage, config: &Config, policy: &Policy) -> Value {
         .map(|event| json!({ "at": local(event.at), "kind": event.kind, "detail": event.detail }))
         .collect();
     if let Some(object) = document.as_object_mut() {
+        let Generation { number, hash, since, by } = &page.policy;
+        let decided = json!({ "generation": number, "hash": hash, "since": local(*since), "by": by });
+        object.insert("policy".to_owned(), decided);
         object.insert("messages".to_owned(), json!(messages));
         object.insert("message_count".to_owned(), json!(page.ticket.messages));
         object.insert("events".to_owned(), json!(events));
@@ -239,6 +244,8 @@ fn show(context: &Context, page: &TicketPage, config: &Config, policy: &Policy) 
     if let Some(word) = &ticket.corrected {
         row("corrected", format!("{} by {}: {}", local(word.at), shown(&word.by), shown(&word.because)));
     }
+    let Generation { number, hash, since, .. } = &page.policy;
+    row("policy", format!("{number} ({hash}), in force since {}", local(*since)));
     row("plan", format!("{} ({})", ticket.plan, ticket.plan_because));
     if let Some(promise) = &page.promise {
         row("promise", plain(&words::promise(promise.window, Language::Es)));

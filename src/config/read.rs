@@ -92,6 +92,7 @@ impl Reader<'_> {
             state_dir: file.state_dir,
             local_dir: self.local_dir(file.local_dir.as_ref()),
             policy_dir: file.policy_dir,
+            overlay: None,
             site,
             mailboxes,
             smtp: smtp?,

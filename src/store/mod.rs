@@ -18,6 +18,7 @@ mod mailboxes;
 mod open;
 mod outbox;
 mod packed;
+mod policies;
 mod quarantine;
 mod reports;
 mod sound;
@@ -39,6 +40,7 @@ pub use outbox::{
     Breaker, Delivery, Due, HeldBy, Order, OutboxPage, OutboxRow, OutboxState, Rate, Ready, Refusal,
 };
 pub use packed::Packed;
+pub use policies::{Generation, Origin, Reloaded};
 pub use quarantine::{Ending, QuarantineRow, SetAside};
 pub use tickets::{EventRow, MessageRow, PromiseRow, TicketFilter, TicketPage, TicketRow};
 pub use writer::{Writer, WriterGone};

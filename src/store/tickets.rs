@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
 use super::packed::unpack;
-use super::{Correction, Result, Tx, at, ms, word};
+use super::{Correction, Generation, Result, Tx, at, ms, word};
 use crate::mail::ContentHash;
 use crate::plan::Promise;
 use crate::ticket::{PlanId, TicketNumber, TicketState};
@@ -60,6 +60,8 @@ pub struct TicketFilter {
 pub struct TicketPage {
     /// The row of the list.
     pub ticket: TicketRow,
+    /// The policy that gave it its impact and its rule.
+    pub policy: Generation,
     /// Its mails, oldest first.
     pub messages: Vec<MessageRow>,
     /// What happened, oldest first.
@@ -181,6 +183,7 @@ impl Tx<'_> {
         messages.sort_by_key(|message| message.at.unwrap_or(Timestamp::MAX));
         Ok(Some(TicketPage {
             ticket,
+            policy: self.policy_of(number)?,
             messages,
             events: self.events_of(number)?,
             promise: self.promise_of(number)?,

@@ -194,9 +194,32 @@ const BROKEN: &[(&str, &str)] = &[
         "INSERT INTO message_text (rowid, subject, text) VALUES (5, 'Caso', 'no carga')",
         "1 erased messages keep something",
     ),
+    (
+        "INSERT INTO policy (hash, since, origin) VALUES ('other', 0, 'start');
+         UPDATE message SET policy = 2 WHERE id = 3",
+        "1 decisions name another policy than the generation they were made under",
+    ),
+    (
+        "INSERT INTO policy (hash, since, origin) VALUES ('other', 0, 'start');
+         UPDATE ticket SET policy = 2 WHERE id = 1",
+        "1 tickets have their impact from a policy that decided none of their mails",
+    ),
+    (
+        "INSERT INTO policy (hash, since, origin) VALUES ('a', 0, 'start'), ('b', 0, 'command'), ('a', 0, 'reload')",
+        "1 generations of the policy are the same as the one before",
+    ),
+    (
+        "INSERT INTO reload (asked, report) VALUES (0, 'wrong')",
+        "1 reloads were answered with neither a policy nor a reason, or with both, or before anybody looked",
+    ),
+    (
+        "INSERT INTO reload (asked, answered) VALUES (0, 1)",
+        "1 reloads were answered with neither a policy nor a reason, or with both, or before anybody looked",
+    ),
     ("UPDATE event SET ticket = 9 WHERE kind = 'silent'", "1 events tell of a ticket that is not there"),
     ("INSERT INTO raw (hash, size, zstd) VALUES (x'00', 0, x'')", "1 exact bytes belong to no mail"),
     // and what SQLite itself knows
+    ("DELETE FROM policy", "5 rows of `message` refer to rows of `policy` that are not there"),
     ("DELETE FROM ticket WHERE id = 3", "1 rows of `promise` refer to rows of `ticket` that are not there"),
     ("DELETE FROM ticket WHERE id = 3", "1 rows of `participant` refer to rows of `ticket` that are not there"),
     ("DELETE FROM ticket WHERE id = 2", "1 rows of `outbox` refer to rows of `ticket` that are not there"),
