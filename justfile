@@ -18,7 +18,7 @@ torture *args:
 demo *args:
     cargo demo {{args}}
 
-# fuzz the readers of mail: seconds a target, then targets
+# fuzz the readers of mail: seconds a target, then targets; `short` tries the same few inputs each time, as CI does
 fuzz *args:
     scripts/fuzz {{args}}
 

@@ -8,8 +8,9 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use crate::policy::{Policy, PolicyFiles};
-use crate::problem::{Problem, Severity, Source};
+use crate::problem::{self, Problem, Severity, Source};
 use crate::site::Site;
+use crate::store::DATABASE;
 use crate::ticket::Impact;
 use crate::token::Keyring;
 
@@ -18,8 +19,13 @@ mod read;
 
 use read::Reader;
 
+pub use file::duration;
+
 /// Where the configuration is looked for without `--config`.
 pub const DEFAULT_PATH: &str = "/etc/acuse/acuse.toml";
+
+/// Where additions to the shipped policy are looked for unless `local_dir` says otherwise.
+const LOCAL_DIR: &str = "/etc/acuse/rules";
 
 /// The thread keys' file in the state directory.
 pub const THREAD_KEY: &str = "thread.key";
@@ -33,6 +39,8 @@ pub struct Config {
     pub local_dir: PathBuf,
     /// Files in the place of shipped ones.
     pub policy_dir: Option<PathBuf>,
+    /// `--policy`: files in the place of all of these.
+    pub overlay: Option<PathBuf>,
     /// Who we are.
     pub site: Site,
     /// What is watched.
@@ -168,6 +176,27 @@ pub enum ConfigError {
     Wrong(Vec<Problem>),
 }
 
+impl ConfigError {
+    /// Every error, as a terminal shows them; the warnings are told by `check`.
+    pub fn report(&self) -> String {
+        match self {
+            Self::Wrong(problems) => {
+                let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+                problem::report(&problems.iter().filter(is_error).cloned().collect::<Vec<_>>(), false)
+            }
+            Self::Unreadable { .. } => self.to_string(),
+        }
+    }
+
+    /// How many errors there are, and the first, in one line.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Wrong(problems) => problem::summary(problems),
+            Self::Unreadable { .. } => self.to_string(),
+        }
+    }
+}
+
 /// A configuration, and what is worth a look in it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -190,23 +219,60 @@ impl Config {
             reader.problems.into_iter().partition(|problem| problem.severity == Severity::Warning);
         match config {
             Some(config) if errors.is_empty() => Ok(Loaded { config, warnings }),
-            _ => Err(ConfigError::Wrong(errors)),
+            _ => Err(ConfigError::Wrong(errors.into_iter().chain(warnings).collect())),
         }
     }
 
-    /// The policy's files: the shipped ones, those of `policy_dir` in their place, and what `local_dir` adds.
+    /// Whether there is a database to look into.
+    pub fn has_database(&self) -> bool {
+        self.state_dir.join(DATABASE).exists()
+    }
+
+    /// The policy's files: the shipped ones, those of `policy_dir` in their place, what `local_dir` adds, and `--policy`
+    /// over all.
     pub fn policy_files(&self) -> Result<PolicyFiles, ConfigError> {
-        let mut files = PolicyFiles::shipped();
-        if let Some(dir) = &self.policy_dir {
+        let mut files = policy_files(&self.local_dir, self.policy_dir.as_deref())?;
+        if let Some(dir) = &self.overlay {
             replace_from(&mut files, dir)?;
-        }
-        if self.local_dir.is_dir() {
-            for (name, source) in policy_sources(&self.local_dir)? {
-                files.add_local(&name, source);
-            }
         }
         Ok(files)
     }
+
+    /// The policy of these files, compiled and tried: what may be put in force.
+    pub fn policy(&self) -> Result<Policy, ConfigError> {
+        let (policy, problems) = Policy::prove(&self.policy_files()?);
+        policy.ok_or(ConfigError::Wrong(problems))
+    }
+}
+
+/// The policy's files that a wrong configuration names, as far as it can be read.
+pub fn policy_files_despite(path: &Path) -> Result<PolicyFiles, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|why| ConfigError::Unreadable { path: path.display().to_string(), why })?;
+    let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+    let dir =
+        |key: &str| table.get_ref().get(key).and_then(|value| value.get_ref().as_str()).map(PathBuf::from);
+    let local_dir = dir("local_dir").unwrap_or_else(|| LOCAL_DIR.into());
+    policy_files(&local_dir, dir("policy_dir").as_deref())
+}
+
+fn policy_files(local_dir: &Path, policy_dir: Option<&Path>) -> Result<PolicyFiles, ConfigError> {
+    let mut files = PolicyFiles::shipped();
+    if let Some(dir) = policy_dir {
+        replace_from(&mut files, dir)?;
+    }
+    if local_dir.is_dir() {
+        add_from(&mut files, local_dir)?;
+    }
+    Ok(files)
+}
+
+/// Adds the files of a `local_dir`; one of a name that another local directory had stands for that one.
+pub fn add_from(files: &mut PolicyFiles, dir: &Path) -> Result<(), ConfigError> {
+    for (name, source) in policy_sources(dir)? {
+        files.add_local(&name, source);
+    }
+    Ok(())
 }
 
 /// Puts the files of a `policy_dir` in the place of shipped ones.

@@ -279,6 +279,15 @@ pub fn release(
     })
 }
 
+/// How a stored mail is to be read again: as it was when it was decided.
+pub fn reading_again(decision: &Decision) -> Reading {
+    match &decision.flags {
+        flags if flags.contains(&Flag::Oversize) => Reading::Head,
+        flags if flags.contains(&Flag::HeadersOnly) => Reading::Poison,
+        _ => Reading::Whole,
+    }
+}
+
 /// How a mail in the quarantine is to be read: as it was when it came.
 pub fn reading_of(mail: &SetAside, max_size: u64) -> Reading {
     let is_head = match &mail.decision {
@@ -375,6 +384,48 @@ impl Readers {
     }
 }
 
+/// Does the same work on many things, on as many threads as the host runs at once, with a reader's stack. `feed` is run
+/// here and gives them one by one; what comes of them stays in that order. `None`: the work panicked.
+///
+/// # Errors
+/// What `feed` fails with, or that no thread can be started.
+pub fn in_parallel<I: Send, O: Send, E: From<io::Error>>(
+    feed: impl FnOnce(&mut dyn FnMut(I)) -> Result<(), E>,
+    work: impl Fn(I) -> O + Sync,
+) -> Result<Vec<Option<O>>, E> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (jobs, inbox) = mpsc::sync_channel::<(usize, I)>(threads * 4);
+    let inbox = Mutex::new(inbox);
+    let (results, done) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for number in 0..threads {
+            let (results, inbox, work) = (results.clone(), &inbox, &work);
+            let body = move || {
+                loop {
+                    let job = inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+                    let Ok((index, item)) = job else { return };
+                    let made = catch_unwind(AssertUnwindSafe(|| work(item))).ok();
+                    drop(results.send((index, made))); // it is read to its end below
+                }
+            };
+            std::thread::Builder::new()
+                .name(format!("read-{number}"))
+                .stack_size(STACK)
+                .spawn_scoped(scope, body)?;
+        }
+        let jobs = jobs; // the threads end with it
+        let mut next = 0;
+        feed(&mut |item| {
+            drop(jobs.send((next, item))); // its threads live as long as this scope
+            next += 1;
+        })
+    })?;
+    drop(results);
+    let mut made: Vec<_> = done.into_iter().collect();
+    made.sort_unstable_by_key(|(index, _)| *index);
+    Ok(made.into_iter().map(|(_, made)| made).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,6 +465,23 @@ mod tests {
         assert_eq!(message.subject, "Hola");
         assert!(message.defects.contains(&Defect::Unreadable));
         assert_eq!(verdict, Verdict::default());
+    }
+
+    #[test]
+    fn work_that_is_shared_out_comes_back_in_its_order_and_a_panic_costs_one_piece() {
+        let odd = |number: u32| if number.is_multiple_of(7) { panic!("a rule") } else { number * 2 };
+        let feed = |give: &mut dyn FnMut(u32)| -> io::Result<()> {
+            (1..500).for_each(give);
+            Ok(())
+        };
+        let made = in_parallel(feed, odd).unwrap();
+        let wanted = (1..500).map(|number: u32| (!number.is_multiple_of(7)).then_some(number * 2));
+        assert_eq!(made, wanted.collect::<Vec<_>>());
+        let broken = |give: &mut dyn FnMut(u32)| -> io::Result<()> {
+            give(1);
+            Err(io::Error::other("the database"))
+        };
+        assert!(in_parallel(broken, odd).is_err());
     }
 
     #[test]

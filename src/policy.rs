@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::plan::{Calendar, PlanFiles, Plans};
-use crate::problem::{Problem, Severity, Source};
+use crate::problem::{Problem, Source, any_error};
 use crate::reply::{self, Templates};
 use crate::rules::{RuleFiles, RuleSet};
 use crate::site::fingerprint;
@@ -134,7 +134,7 @@ impl Policy {
         let plans = Plans::compile(&files.plan_files(), &mut problems);
         let calendar = Calendar::compile(&files.plan_files(), &mut problems);
         let replies = Templates::compile(&files.replies(), &mut problems);
-        let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
+        let refused = any_error(&problems);
         let policy = match (rules, plans, calendar, replies) {
             (Some(rules), Some(plans), Some(calendar), Some(replies)) if !refused => {
                 Some(Self { rules, plans, calendar, replies, hash: files.hash() })
@@ -142,5 +142,13 @@ impl Policy {
             _ => None,
         };
         (policy, problems)
+    }
+
+    /// Compiles the files and tries every `yes` and `no` line. All problems come back; `None` when one is an error.
+    pub fn prove(files: &PolicyFiles) -> (Option<Self>, Vec<Problem>) {
+        let (policy, mut problems) = Self::compile(files);
+        let failures = policy.as_ref().map(|policy| policy.rules.run_examples()).unwrap_or_default();
+        problems.extend(failures.into_iter().map(|failure| failure.problem));
+        (policy.filter(|_| !any_error(&problems)), problems)
     }
 }

@@ -7,6 +7,10 @@ use std::sync::Arc;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+mod written;
+
+pub use written::read;
+
 /// One file of the policy or the configuration, as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -14,6 +18,15 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+}
+
+impl Source {
+    /// The line and column of a byte, both from 1, the column in characters.
+    pub fn line_and_column(&self, byte: usize) -> (usize, usize) {
+        let before = self.text.get(..byte.min(self.text.len())).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
 }
 
 /// How bad a [`Problem`] is.
@@ -24,9 +37,6 @@ pub enum Severity {
     /// The file is refused.
     Error,
 }
-
-/// So many syntax errors of a file are told one by one.
-const MAX_SYNTAX: usize = 5;
 
 /// So many problems of a file are printed.
 const MAX_PRINTED: usize = 50;
@@ -66,32 +76,15 @@ impl Problem {
         Self { severity: Severity::Warning, ..Self::error(source, span, message) }
     }
 
-    /// What the TOML reader refused; serde's list of the keys it expected becomes the hint.
-    pub fn of_toml(source: &Arc<Source>, error: &toml::de::Error) -> Self {
-        let message = error.message();
-        let problem = Self::error(source, error.span(), message);
-        let Some((head, tail)) = message.split_once(", expected ") else { return problem };
-        let Some(wrong) = backticked(head).next() else { return problem };
-        let what = match head.split(" `").next() {
-            Some("unknown field") => "unknown key",
-            Some("unknown variant") => "unknown word",
-            Some(other) => other,
-            None => "unknown value",
-        };
-        let hint = did_you_mean(wrong, backticked(tail));
-        Self { message: format!("{what} `{wrong}`"), ..problem }
-            .with_hint(hint.unwrap_or_else(|| format!("expected {tail}")))
+    /// The line and column that it begins at, both from 1, the column in characters; `None` for the whole file.
+    pub fn line_and_column(&self) -> Option<(usize, usize)> {
+        let start = self.span.as_ref().filter(|span| **span != LAST)?.start;
+        Some(self.source.line_and_column(start))
     }
 
-    /// What a TOML reader that goes on after an error could not read, one problem for each of the first few: a
-    /// forgotten quote makes the rest of the file look wrong.
-    pub fn of_syntax(source: &Arc<Source>, errors: &[toml::de::Error]) -> Vec<Self> {
-        let shown = errors.iter().take(MAX_SYNTAX).map(|error| Self::of_toml(source, error));
-        let more = errors.len().saturating_sub(MAX_SYNTAX);
-        let message =
-            format!("and {more} more syntax errors in this file: they usually follow from the first");
-        let rest = (more > 0).then(|| Self::error(source, Some(LAST), message));
-        shown.chain(rest).collect()
+    /// What problems are sorted by: the file, and the place in it.
+    pub fn place(&self) -> (&str, Option<usize>) {
+        (&self.source.name, self.span.as_ref().map(|span| span.start))
     }
 
     /// The same problem, saying what to do.
@@ -121,6 +114,18 @@ impl Problem {
         out
     }
 
+    /// `file:line:column: message`, for a log.
+    pub fn in_one_line(&self) -> String {
+        let Self { source, message, .. } = self;
+        let before = self.span.as_ref().and_then(|span| source.text.get(..span.start));
+        let place = before.map_or_else(String::new, |before| {
+            let (line, column) =
+                (before.matches('\n').count(), before.chars().rev().take_while(|c| *c != '\n').count());
+            format!("{}:{}:", line + 1, column + 1)
+        });
+        format!("{}:{place} {}", source.name, message.lines().next().unwrap_or_default())
+    }
+
     /// The span, cut at its first line's end: a whole table would drown its own caret.
     fn first_line_of_span(&self) -> Option<Range<usize>> {
         let span = self.span.clone()?;
@@ -139,7 +144,7 @@ impl fmt::Display for Problem {
 /// Sorts the problems by file and place and prints them, a blank line between two, the first 50 of each file.
 pub fn report(problems: &[Problem], colour: bool) -> String {
     let mut sorted: Vec<&Problem> = problems.iter().collect();
-    sorted.sort_by_key(|problem| (&problem.source.name, problem.span.as_ref().map(|span| span.start)));
+    sorted.sort_by_key(|problem| problem.place());
     let rendered = sorted.chunk_by(|a, b| a.source.name == b.source.name).flat_map(|of_file| {
         let (last, placed): (Vec<&Problem>, Vec<&Problem>) =
             of_file.iter().partition(|problem| problem.span == Some(LAST));
@@ -154,6 +159,16 @@ pub fn report(problems: &[Problem], colour: bool) -> String {
         shown.map(|problem| problem.render(colour)).collect::<Vec<_>>()
     });
     rendered.collect::<Vec<_>>().join("\n\n")
+}
+
+/// How many errors there are, and the first, in one line: `2 problems, the first: file:line:column: message`.
+pub fn summary(problems: &[Problem]) -> String {
+    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let first = errors().map(Problem::in_one_line).next().unwrap_or_default();
+    match errors().count() {
+        1 => format!("1 problem: {first}"),
+        count => format!("{count} problems, the first: {first}"),
+    }
 }
 
 /// Whether a file was refused.
@@ -182,11 +197,6 @@ fn edits(from: &str, to: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
-/// The words between backticks.
-fn backticked(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +218,7 @@ mod tests {
           |        ^^^^^^^^
         hint: did you mean `outage`?
         "#);
+        assert_eq!(problem.in_one_line(), "rules/high.toml:3:8: unknown case `outaje`");
     }
 
     #[test]
@@ -224,30 +235,12 @@ mod tests {
 
     #[test]
     fn a_problem_of_the_whole_file_names_it() {
-        insta::assert_snapshot!(Problem::error(&source(""), None, "no case in it"), @r#"
+        let problem = Problem::error(&source(""), None, "no case in it");
+        insta::assert_snapshot!(problem, @r#"
         error: no case in it
         --> rules/high.toml
         "#);
-    }
-
-    #[test]
-    fn an_unknown_toml_key_is_answered_with_the_nearest_known_one() {
-        #[derive(Debug, serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Written {
-            #[expect(dead_code, reason = "only its name matters")]
-            silenced_by: Option<String>,
-        }
-        let source = source("silencedby = \"x\"\n");
-        let error = toml::from_str::<Written>(&source.text).unwrap_err();
-        insta::assert_snapshot!(Problem::of_toml(&source, &error), @r#"
-        error: unknown key `silencedby`
-         --> rules/high.toml:1:1
-          |
-        1 | silencedby = "x"
-          | ^^^^^^^^^^
-        hint: did you mean `silenced_by`?
-        "#);
+        assert_eq!(problem.in_one_line(), "rules/high.toml: no case in it");
     }
 
     #[test]
@@ -266,18 +259,8 @@ mod tests {
         let text = report(&problems, false);
         assert!(text.find("first") < text.find("second"), "{text}");
         assert!(any_error(&problems));
-    }
-
-    #[test]
-    fn what_follows_from_a_syntax_error_is_counted_not_told() {
-        let source = source(&"= 1\n".repeat(40));
-        let (_, errors) = toml::de::DeTable::parse_recoverable(&source.text);
-        let problems = Problem::of_syntax(&source, &errors);
-        let text = report(&problems, false);
-        assert_eq!(text.matches("^").count(), MAX_SYNTAX, "{text}");
-        let more = format!("error: and {} more syntax errors", errors.len() - MAX_SYNTAX);
-        assert!(text.contains(&more) && text.ends_with("--> rules/high.toml"), "{text}");
-        assert_eq!(Problem::of_syntax(&source, &errors[..MAX_SYNTAX]).len(), MAX_SYNTAX);
+        assert_eq!(summary(&problems), "2 problems, the first: rules/high.toml:2:1: second");
+        assert_eq!(summary(&problems[..1]), "1 problem: rules/high.toml:2:1: second");
     }
 
     #[test]

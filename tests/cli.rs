@@ -384,6 +384,118 @@ fn the_shipped_rules_keep_their_examples_and_a_broken_one_is_found() {
 }
 
 #[test]
+fn rules_check_tells_all_and_warnings_are_no_findings() {
+    let site = builder().write();
+    let local = site.directory().join("rules/local.toml");
+    let rule = |more: &str| {
+        format!(
+            "[[rule]]\nid = \"erp\"\ncase = \"outage\"\nany = [\"erp caido\", \"mi erp caido\"]\n{more}\n"
+        )
+    };
+    fs::write(&local, rule("yes = [\"El ERP caído\"]")).unwrap();
+    let output = site.acuse(&["rules", "check"]);
+    let told = printed(&output, &["rules", "check"]);
+    assert!(told.contains("warning: \"mi erp caido\" adds nothing to \"erp caido\""), "{told}");
+    assert!(told.contains("rules/local.toml:4:21") && said(&output).starts_with("good: "), "{told}");
+
+    fs::write(&local, rule("yes = [\"El ERP saluda\"]")).unwrap();
+    let output = site.acuse(&["rules", "check", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let problems: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problem = problems.as_array().unwrap().iter().find(|problem| problem["severity"] == "error").unwrap();
+    has_keys(problem, &["file", "line", "column", "severity", "message", "hint"]);
+    assert_eq!((&problem["line"], &problem["column"]), (&json!(5), &json!(8)), "{problem}");
+    let failed = site.acuse(&["rules", "test", "--json"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert_eq!(serde_json::from_slice::<Value>(&failed.stdout).unwrap(), json!([problem]));
+
+    fs::write(&local, "[[rule]]\nid = 1\ncase = \"outaje\"\n").unwrap();
+    let output = site.acuse(&["rules", "check"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("invalid type: integer `1`"), "{told}");
+}
+
+#[test]
+fn rules_list_shows_a_rule_whole_and_what_the_kept_mails_say_of_it() {
+    let listed = json(&["rules", "list"]);
+    let impacts: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|rule| rule["impact"].as_str().unwrap()).collect();
+    let rank = |impact: &&str| ["high", "medium", "low"].iter().position(|known| known == impact);
+    assert!(impacts.is_sorted_by_key(rank), "in the order in which they decide");
+    has_keys(
+        &listed[0],
+        &[
+            "id",
+            "impact",
+            "case",
+            "shadow",
+            "phrases",
+            "unless",
+            "silenced_by",
+            "beats",
+            "beaten_by",
+            "where",
+            "negatable",
+            "yes",
+            "no",
+            "file",
+            "line",
+            "hits",
+        ],
+    );
+    assert_eq!(listed[0]["hits"], Value::Null, "without a database");
+    refused(
+        &acuse(&["rules", "list", "service-donw"]),
+        USAGE,
+        &["no rule `service-donw`", "did you mean `service-down`?"],
+    );
+
+    let site = builder().init();
+    let mail = site.directory().join("caido.eml");
+    fs::write(&mail, "From: ana@cliente.example\r\nSubject: Ayuda\r\n\r\nEl servidor está caído.\r\n")
+        .unwrap();
+    site.text(&["ingest", mail.to_str().unwrap()]);
+    let page = site.text(&["rules", "list", "service-down"]);
+    for words in [
+        "service-down (high, outage)",
+        "defined      rules/high.toml:",
+        "any          ",
+        "hits         1, of which it decided 1",
+    ] {
+        assert!(page.contains(words), "no `{words}` in:\n{page}");
+    }
+}
+
+#[test]
+fn explain_names_contexts_negations_and_the_shadow() {
+    let site = builder().write();
+    let rule = "[[rule]]\nid = \"lag\"\ncase = \"malfunction\"\nany = [\"mucho lag\"]\nshadow = true\nyes = [\"Hay mucho lag\"]\n\
+                [[rule]]\nid = \"erp\"\ncase = \"outage\"\nany = [\"erp roto\"]\nsilenced_by = [\"own\"]\nyes = [\"erp roto\"]\n\
+                [[rule]]\nid = \"gate\"\ncase = \"outage\"\nany = [\"pasarela\"]\nyes = [\"pasarela\"]\n\
+                [[context]]\nid = \"own\"\nany = [\"ya quedo\"]\n";
+    fs::write(site.directory().join("rules/local.toml"), rule).unwrap();
+    let words =
+        ["explain", "--text", "Hay mucho lag. El ERP roto ya quedó, no es la pasarela.", "--now", NOW];
+    let page = site.text(&words);
+    for line in [
+        "erp «ERP roto» is set aside: silenced by own: «ya quedó»",
+        "gate «pasarela» is set aside: negated: «no es la pasarela»",
+        "context  own: «ya quedó»  [ya quedo]",
+        "shadow   lag (high, malfunction) would decide: «mucho lag»",
+    ] {
+        assert!(page.contains(line), "no `{line}` in:\n{page}");
+    }
+    let verdict = &site.json(&words)["verdict"];
+    assert_eq!(
+        verdict["shadow"][0],
+        json!({ "rule": "lag", "case": "malfunction", "impact": "high", "text": "mucho lag", "decides": true })
+    );
+    assert_eq!(verdict["contexts"][0]["context"], "own");
+    assert_eq!(verdict["impact"], Value::Null);
+}
+
+#[test]
 fn rules_score_counts_right_and_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("rows.jsonl");
@@ -405,6 +517,9 @@ fn rules_score_counts_right_and_wrong() {
         (&json!(2), &json!(1), &json!(0.5))
     );
     assert_eq!(score["wrong"][0]["id"], "b");
+    let listed = text(&["rules", "score", file.to_str().unwrap(), "--wrong"]);
+    let wrong = listed.lines().last().unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(wrong, ["b", "high", "low", "password"], "{listed}");
     fs::write(&file, "{").unwrap();
     refused(
         &acuse(&["rules", "score", file.to_str().unwrap()]),
@@ -451,8 +566,29 @@ fn check_tells_every_problem_at_once() {
         .as_array()
         .unwrap()
         .iter()
-        .for_each(|problem| has_keys(problem, &["file", "level", "message", "hint"]));
+        .for_each(|problem| has_keys(problem, &["file", "line", "column", "severity", "message", "hint"]));
     assert!(builder().write().text(&["check"]).contains("good: "));
+}
+
+#[test]
+fn check_reads_the_policy_of_a_wrong_configuration_and_misses_what_is_not_there() {
+    let site = builder()
+        .set("mailbox.0.port", "993")
+        .set("tickets.reopen_days", "soon")
+        .set("smtp.ca_file", "nowhere.pem")
+        .write();
+    fs::write(site.directory().join("rules/local.toml"), "[[ruel]]\n").unwrap();
+    let output = site.acuse(&["check"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(CONFIG), "{told}");
+    for words in ["there is no file", "nowhere.pem", "without quotes", "unknown key `ruel`"] {
+        assert!(told.contains(words), "no `{words}` in:\n{told}");
+    }
+    assert_eq!(told.matches("without quotes").count(), 2, "the port and the days:\n{told}");
+    fs::remove_dir_all(site.directory().join("rules")).unwrap();
+    let told = site.acuse(&["check"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("warning: there is no directory"), "{told}");
 }
 
 #[test]

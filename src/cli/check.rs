@@ -2,36 +2,32 @@
 
 use super::context::Context;
 use super::report::{Code, Done, Failure};
-use crate::config::{Config, ConfigError, DEFAULT_PATH, Secrets};
-use crate::policy::{Policy, PolicyFiles};
-use crate::problem::{self, Problem, Severity};
+use super::rules::check as rules;
+use crate::config::{self, ConfigError, Secrets};
+use crate::policy::Policy;
+use crate::problem::{Problem, Severity, any_error};
 
-/// Checks configuration and policy; problems go to stderr, and make the exit code 78.
+/// Checks configuration and policy; an error makes the exit code 78.
 pub fn check(context: &Context) -> Done {
-    let path = context.config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
-    let (config, mut problems) = match Config::load(&path, Secrets::Read) {
+    let (config, mut problems) = match context.load(Secrets::Read) {
         Ok(loaded) => (Some(loaded.config), loaded.warnings),
         Err(ConfigError::Wrong(problems)) => (None, problems),
         Err(error) => return Err(error.into()),
     };
     let files = match &config {
-        Some(_) => context.policy_files(config.as_ref())?,
-        None => PolicyFiles::shipped(),
+        Some(config) => context.policy_files(Some(config))?,
+        None => config::policy_files_despite(&context.config_path())?,
     };
     let (policy, found) = Policy::compile(&files);
     problems.extend(found);
     if let Some(policy) = &policy {
-        problems.extend(policy.rules.run_examples().into_iter().map(|failure| failure.problem));
+        problems.extend(rules::problems(context, config.as_ref(), policy)?);
     }
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    if context.json {
-        context.json(&problems.iter().map(row).collect::<Vec<_>>())?;
-    } else if !problems.is_empty() {
-        context.line(problem::report(&problems, false).trim_end())?;
-    }
-    if errors > 0 {
-        let problems = if errors == 1 { "problem" } else { "problems" };
-        return Err(Failure::new(Code::Config, format!("{errors} {problems}")));
+    show(context, &problems)?;
+    if any_error(&problems) {
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+        let word = if errors == 1 { "problem" } else { "problems" };
+        return Err(Failure::new(Code::Config, format!("{errors} {word}")));
     }
     if let (Some(policy), false) = (policy, context.json) {
         let (rules, warnings) = (policy.rules.rules().count(), problems.len());
@@ -40,10 +36,26 @@ pub fn check(context: &Context) -> Done {
     Ok(())
 }
 
+/// Prints the problems as people or programs read them (docs/json.md), in the order of the files.
+pub fn show(context: &Context, problems: &[Problem]) -> Done {
+    if context.json {
+        let mut sorted: Vec<&Problem> = problems.iter().collect();
+        sorted.sort_by_key(|problem| problem.place());
+        return context.json(&sorted.into_iter().map(row).collect::<Vec<_>>());
+    }
+    match crate::problem::report(problems, context.colours()).trim_end() {
+        "" => Ok(()),
+        report => context.line(report),
+    }
+}
+
 fn row(problem: &Problem) -> serde_json::Value {
+    let (line, column) = problem.line_and_column().unzip();
     serde_json::json!({
         "file": problem.source.name,
-        "level": match problem.severity { Severity::Error => "error", Severity::Warning => "warning" },
+        "line": line,
+        "column": column,
+        "severity": match problem.severity { Severity::Error => "error", Severity::Warning => "warning" },
         "message": problem.message,
         "hint": problem.hint,
     })

@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
 use super::report::{Code, Done, Failure};
-use crate::config::{self, Config, DEFAULT_PATH, Secrets};
+use crate::config::{self, Config, ConfigError, DEFAULT_PATH, Loaded, Secrets};
 use crate::daemon::clock;
 use crate::policy::{Policy, PolicyFiles};
 use crate::site::Site;
@@ -29,10 +29,21 @@ pub struct Context {
 }
 
 impl Context {
-    /// The configuration: `--config`, or the default place. Warnings go to stderr only from `check`.
+    /// The configuration. Warnings go to stderr only from `check`.
     pub fn config(&self, secrets: Secrets) -> Result<Config, Failure> {
-        let path = self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
-        Ok(Config::load(&path, secrets)?.config)
+        Ok(self.load(secrets)?.config)
+    }
+
+    /// Where the configuration is: `--config`, or the default place.
+    pub fn config_path(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| DEFAULT_PATH.into())
+    }
+
+    /// The configuration with its warnings.
+    pub fn load(&self, secrets: Secrets) -> Result<Loaded, ConfigError> {
+        let mut loaded = Config::load(&self.config_path(), secrets)?;
+        loaded.config.overlay.clone_from(&self.policy);
+        Ok(loaded)
     }
 
     /// The configuration where one was named, for commands that need none.
@@ -48,10 +59,10 @@ impl Context {
 
     /// The policy's files.
     pub fn policy_files(&self, config: Option<&Config>) -> Result<PolicyFiles, Failure> {
-        let mut files = match config {
-            Some(config) => config.policy_files()?,
-            None => PolicyFiles::shipped(),
-        };
+        if let Some(config) = config {
+            return Ok(config.policy_files()?);
+        }
+        let mut files = PolicyFiles::shipped();
         if let Some(dir) = &self.policy {
             config::replace_from(&mut files, dir)?;
         }
@@ -73,6 +84,17 @@ impl Context {
         self.now.as_deref().map_or_else(|| Ok(clock::now()), |text| time(text, zone))
     }
 
+    /// The user at the keyboard, for what is remembered with a name; behind sudo, who called it.
+    pub fn user(&self) -> String {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "who typed a command is known to its environment alone"
+        )]
+        let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty());
+        let user = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(named);
+        user.map_or_else(|| "unknown".to_owned(), |user| shown(&user))
+    }
+
     /// Writes a line of data.
     pub fn line(&self, text: impl AsRef<str>) -> Done {
         let written = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
@@ -87,15 +109,19 @@ impl Context {
         self.line(serde_json::to_string(value)?)
     }
 
-    /// A word set off where the terminal can: `NO_COLOR` and pipes get it plain.
-    pub fn strong(&self, text: &str) -> String {
+    /// Whether standard output shows colours: `NO_COLOR` and pipes do not.
+    pub fn colours(&self) -> bool {
         #[expect(
             clippy::disallowed_methods,
             reason = "NO_COLOR is a convention of the environment, no configuration"
         )]
-        let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty())
-            || !std::io::stdout().is_terminal();
-        if plain { text.to_owned() } else { format!("\x1b[1m{text}\x1b[0m") }
+        let refused = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
+        !refused && std::io::stdout().is_terminal()
+    }
+
+    /// A word set off where the terminal can.
+    pub fn strong(&self, text: &str) -> String {
+        if self.colours() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -106,6 +132,14 @@ pub fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
         Failure::new(Code::Usage, format!("`{text}` is no time"))
             .hint("write it as 2026-09-16T09:15:00-05:00, or without the offset for the calendar's own zone")
     })
+}
+
+/// The start of a span that reaches until now, `90d` or `72h`, or a time of its own.
+pub fn since(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Failure> {
+    match config::duration(text) {
+        Some(span) => Ok(now.saturating_sub(span).unwrap_or(Timestamp::MIN)),
+        None => time(text, zone).map_err(|failure| failure.hint("write it as 90d, 72h or 2026-09-01T00:00")),
+    }
 }
 
 /// A time as JSON prints it: RFC 3339 with the calendar's offset.

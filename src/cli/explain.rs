@@ -15,11 +15,15 @@ use crate::mail::Message;
 use crate::plan::Promise;
 use crate::policy::Policy;
 use crate::reply::words;
-use crate::rules::{Field, Match};
+use crate::rules::{Field, Match, SetAside, Shadow};
 use crate::site::Site;
 use crate::store::Entry;
 use crate::ticket::{Impact, TicketNumber};
 use crate::triage::{Arrival, CustomerFacts, Decision, Facts, PlanBecause, classify, triage};
+
+mod now;
+
+use now::Now;
 
 /// `acuse explain`
 #[derive(Debug, Args)]
@@ -52,6 +56,8 @@ pub struct Explained {
     pub policy: Policy,
     /// Who we are.
     pub site: Site,
+    /// Of a ticket: what came after.
+    pub now: Option<Now>,
 }
 
 /// Explains a mail, a ticket or a text.
@@ -93,7 +99,7 @@ pub fn of_mail(
     }
     let verdict = classify(&message, &policy);
     let decision = triage(&message, &verdict, &arrival, &facts, &site, &policy, now);
-    Ok(Explained { file, message, decision, mailed_at: None, policy, site })
+    Ok(Explained { file, message, decision, mailed_at: None, now: None, policy, site })
 }
 
 /// What the database knows, where a configuration with one was named.
@@ -106,7 +112,7 @@ fn known_facts(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Facts, Failure> {
-    let Some(config) = config.filter(|config| config.state_dir.join(crate::store::DATABASE).exists()) else {
+    let Some(config) = config.filter(|config| config.has_database()) else {
         return Ok(Facts::default());
     };
     Ok(context
@@ -130,9 +136,12 @@ fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
     let (decision, raw) = store.read(|tx| tx.opening_of(number))?.ok_or_else(|| {
         Failure::new(Code::Usage, format!("there is no ticket {}", number.with_prefix(&config.site.prefix)))
     })?;
-    let mailed_at = store.read(|tx| tx.ticket_page(number))?.and_then(|page| page.promise?.mailed_at);
-    let message = ingest::read(&raw, Reading::Whole);
-    Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site })
+    let page = store.read(|tx| tx.ticket_page(number))?;
+    let (promise, corrected) = page.map_or((None, None), |page| (page.promise, page.ticket.corrected));
+    let mailed_at = promise.and_then(|promise| promise.mailed_at);
+    let message = ingest::read(&raw, ingest::reading_again(&decision));
+    let now = Some(Now::of(&message, &policy, corrected));
+    Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site, now })
 }
 
 /// Words on the command line or in a list of examples as the mail of somebody unknown.
@@ -152,11 +161,13 @@ pub fn document(explained: &Explained) -> Value {
     if let (Some(object), Some(file)) = (view.as_object_mut(), file) {
         object.insert("file".to_owned(), json!(file));
     }
-    json!({
+    let mut document = json!({
         "message": view,
         "action": decision.action,
         "reason": decision.reason,
         "verdict": decision.verdict,
+        "now": null,
+        "corrected": null,
         "impact": decision.impact,
         "plan": decision.plan,
         "promise": decision.promise.as_ref().map(|promise| {
@@ -166,7 +177,11 @@ pub fn document(explained: &Explained) -> Value {
         "flags": decision.flags,
         "policy": decision.policy,
         "site": decision.site,
-    })
+    });
+    if let (Some(object), Some(now)) = (document.as_object_mut(), &explained.now) {
+        now.add_to(object, policy);
+    }
+    document
 }
 
 /// A promise as JSON prints it.
@@ -205,7 +220,19 @@ fn page(context: &Context, explained: &Explained) -> String {
         row("", in_context(context, message, found));
     }
     for aside in &decision.verdict.set_aside {
-        row("", format!("{} is set aside: {}", aside.rule, shown(&aside.because)));
+        row("", set_aside(context, aside));
+    }
+    for mark in &decision.verdict.contexts {
+        let words = quoted(context, &mark.text);
+        row("context", format!("{}: {words}  [{}]", mark.context, shown(&mark.phrase)));
+    }
+    for shadow in &decision.verdict.shadow {
+        let Shadow { rule, case, impact, .. } = shadow;
+        let would = if shadow.decides { "would decide" } else { "would stand and not decide" };
+        row("shadow", format!("{rule} ({impact}, {case}) {would}: {}", quoted(context, &shadow.text)));
+    }
+    for (name, text) in explained.now.iter().flat_map(|now| now.rows(context, decision, policy)) {
+        row(name, text);
     }
     let plan = policy.plans.plan_or_default(&decision.plan.id);
     row("plan", format!("{}, {}. {}", decision.plan.id, plan.name.es, decision.plan.because.meaning()));
@@ -241,6 +268,22 @@ fn page(context: &Context, explained: &Explained) -> String {
     lines.join("\n")
 }
 
+/// A rule that does not stand, what it had found, and what set it aside.
+fn set_aside(context: &Context, aside: &SetAside) -> String {
+    let found = |text: &Option<String>| text.as_ref().map(|text| quoted(context, text));
+    let because = shown(&aside.because);
+    match (found(&aside.text), found(&aside.by)) {
+        (Some(text), Some(by)) => format!("{} {text} is set aside: {because}: {by}", aside.rule),
+        (Some(text), None) => format!("{} {text} is set aside: {because}", aside.rule),
+        (None, _) => format!("{} is set aside: {because}", aside.rule),
+    }
+}
+
+/// A customer's words, set off.
+fn quoted(context: &Context, text: &str) -> String {
+    context.strong(&format!("«{}»", shown(&text.replace('\n', " "))))
+}
+
 /// The matched words within their line.
 fn in_context(context: &Context, message: &Message, found: &Match) -> String {
     const AROUND: usize = 30;
@@ -256,7 +299,7 @@ fn in_context(context: &Context, message: &Message, found: &Match) -> String {
     let length = found.end.saturating_sub(found.start);
     let before = letters(start.saturating_sub(AROUND), start);
     let after = letters(start + length, start + length + AROUND);
-    let words = context.strong(&format!("«{}»", shown(&found.text.replace('\n', " "))));
+    let words = quoted(context, &found.text);
     let rule =
         if found.impact == Impact::High { format!("{} (high)", found.rule) } else { found.rule.clone() };
     format!("{field}: {}{words}{}  [{rule}: {}]", shown_part(&before), shown_part(&after), found.phrase)

@@ -18,6 +18,7 @@ mod inspect;
 mod mailbox;
 mod outbox;
 mod quarantine;
+mod reload;
 pub mod report;
 mod rules;
 mod run;
@@ -61,6 +62,8 @@ enum Verb {
     Init,
     /// Run the daemon until SIGTERM
     Run(run::RunArgs),
+    /// Check the policy's files and put them in force in the running daemon; wrong ones change nothing
+    Reload,
     /// Check configuration, rules, plans, calendar and texts: every problem at once
     Check,
     /// Take in one mail, as an MTA's pipe delivers it; exits with 0 or 75 and nothing else
@@ -165,6 +168,7 @@ fn run(cli: Cli) -> Done {
     match cli.verb {
         Verb::Init => run::init(&context),
         Verb::Run(args) => run::run(&context, &args),
+        Verb::Reload => reload::reload(&context),
         Verb::Check => check::check(&context),
         Verb::Ingest(args) => ingest::ingest(&context, &args),
         Verb::Inspect(args) => inspect::inspect(&context, &args),

@@ -6,7 +6,6 @@ use crate::config::ConfigError;
 use crate::daemon::clock::ClockUnset;
 use crate::daemon::disk::DiskLow;
 use crate::daemon::{CounterError, DaemonError, LockError};
-use crate::problem;
 use crate::store::{BackupError, OpenError, StoreError};
 
 /// What the process says at its end, by `sysexits.h`.
@@ -76,9 +75,8 @@ impl fmt::Display for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match &error {
-            ConfigError::Wrong(problems) => {
-                let message = problem::report(problems, false);
-                Self { code: Code::Config, message, hint: None, rendered: true }
+            ConfigError::Wrong(_) => {
+                Self { code: Code::Config, message: error.report(), hint: None, rendered: true }
             }
             ConfigError::Unreadable { .. } => Self::new(Code::Config, error.to_string())
                 .hint("name the configuration with --config FILE; README.md shows an example"),

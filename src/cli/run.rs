@@ -1,7 +1,10 @@
 //! `acuse init` and `acuse run`.
 
+use std::sync::Arc;
+
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -24,7 +27,7 @@ pub fn init(context: &Context) -> Done {
     context.line(format!("{} is ready: database and thread key", config.state_dir.display()))
 }
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Runs the daemon until SIGTERM or SIGINT; SIGHUP has it read the policy anew.
 pub fn run(context: &Context, args: &RunArgs) -> Done {
     log_to_stderr(args.log)?;
     let config = context.config(Secrets::Read)?;
@@ -36,17 +39,24 @@ pub fn run(context: &Context, args: &RunArgs) -> Done {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stop = CancellationToken::new();
     runtime.block_on(async {
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let asked = stop.clone();
+        let (mut terminate, mut interrupt, mut hangup) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        );
+        let (asked, rung) = (stop.clone(), Arc::new(Notify::new()));
+        let ring = Arc::clone(&rung);
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                    _ = hangup.recv() => ring.notify_one(),
+                }
             }
             asked.cancel();
         });
-        Ok::<_, Failure>(daemon::run(config, policy, stop).await?)
+        Ok::<_, Failure>(daemon::run(config, policy, stop, rung).await?)
     })
 }
 

@@ -11,8 +11,12 @@ use crate::config::{Config, Secrets};
 use crate::ingest::{self, Reading};
 use crate::policy::Policy;
 use crate::reply::words;
-use crate::store::{Erased, Erasure, PromiseRow, Store, TicketFilter, TicketPage, TicketRow};
+use crate::store::{
+    Correction, Erased, Erasure, Generation, PromiseRow, Store, TicketFilter, TicketPage, TicketRow,
+};
 use crate::ticket::{Language, TicketNumber, TicketState};
+
+mod reclassify;
 
 /// `acuse tickets …`
 #[derive(Debug, Subcommand)]
@@ -28,6 +32,8 @@ pub enum TicketsVerb {
         /// Its number, such as ACU-12
         number: String,
     },
+    /// Say what a ticket really is, where the rules had it wrong or found nothing; it is remembered for `acuse rules`
+    Reclassify(reclassify::ReclassifyArgs),
     /// Delete a ticket with its mails; of these the hashes stay, so that none comes back
     Delete {
         /// Its number, such as ACU-12
@@ -61,6 +67,7 @@ pub fn tickets(context: &Context, verb: &TicketsVerb) -> Done {
             }
             context.line(show(context, &page, &config, &policy))
         }
+        TicketsVerb::Reclassify(args) => reclassify::reclassify(context, args, &mut store, &config, &policy),
         TicketsVerb::Delete { number, yes } => {
             let number = parse(number, &config)?;
             let now = context.now(policy.calendar.zone())?;
@@ -123,7 +130,7 @@ pub fn list(rows: &[TicketRow], config: &Config, policy: &Policy) -> String {
         lines.add_row([
             ticket.number.with_prefix(&config.site.prefix),
             ticket.impact.clone(),
-            ticket.case.clone().unwrap_or_else(|| crate::triage::UNCLASSIFIED.to_owned()),
+            case_of(ticket).to_owned(),
             ticket.plan.clone(),
             ticket.state.as_str().to_owned(),
             ticket.due_by.map(|at| for_people(&policy.calendar.to_local(at))).unwrap_or_default(),
@@ -132,6 +139,12 @@ pub fn list(rows: &[TicketRow], config: &Config, policy: &Policy) -> String {
         ]);
     }
     lines.to_string()
+}
+
+/// What a ticket's case is called: where a person named the impact alone, nothing.
+fn case_of(ticket: &TicketRow) -> &str {
+    let unnamed = if ticket.corrected.is_some() { "-" } else { crate::triage::UNCLASSIFIED };
+    ticket.case.as_deref().unwrap_or(unnamed)
 }
 
 fn document(ticket: &TicketRow, config: &Config, policy: &Policy) -> Value {
@@ -150,6 +163,7 @@ fn document(ticket: &TicketRow, config: &Config, policy: &Policy) -> Value {
         "messages": ticket.messages,
         "flags": ticket.flags,
         "mentions": ticket.mentions.map(|number| number.with_prefix(&config.site.prefix)),
+        "corrected": ticket.corrected.as_ref().map(|word| correction(word, policy)),
     })
 }
 
@@ -179,6 +193,9 @@ fn whole(page: &TicketPage, config: &Config, policy: &Policy) -> Value {
         .map(|event| json!({ "at": local(event.at), "kind": event.kind, "detail": event.detail }))
         .collect();
     if let Some(object) = document.as_object_mut() {
+        let Generation { number, hash, since, by } = &page.policy;
+        let decided = json!({ "generation": number, "hash": hash, "since": local(*since), "by": by });
+        object.insert("policy".to_owned(), decided);
         object.insert("messages".to_owned(), json!(messages));
         object.insert("message_count".to_owned(), json!(page.ticket.messages));
         object.insert("events".to_owned(), json!(events));
@@ -189,6 +206,12 @@ fn whole(page: &TicketPage, config: &Config, policy: &Policy) -> Value {
         object.insert("participants".to_owned(), json!(page.participants));
     }
     document
+}
+
+/// A person's word on a ticket as JSON.
+pub(super) fn correction(word: &Correction, policy: &Policy) -> Value {
+    let at = rfc3339(&policy.calendar.to_local(word.at));
+    json!({ "impact": word.impact, "case": word.case, "by": word.by, "because": word.because, "at": at })
 }
 
 /// A promise as JSON.
@@ -217,7 +240,12 @@ fn show(context: &Context, page: &TicketPage, config: &Config, policy: &Policy) 
     row("state", ticket.state.as_str().to_owned());
     row("impact", ticket.impact.clone());
     let rule = ticket.rule.as_ref().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
-    row("case", ticket.case.clone().unwrap_or_else(|| crate::triage::UNCLASSIFIED.to_owned()) + &rule);
+    row("case", case_of(ticket).to_owned() + &rule);
+    if let Some(word) = &ticket.corrected {
+        row("corrected", format!("{} by {}: {}", local(word.at), shown(&word.by), shown(&word.because)));
+    }
+    let Generation { number, hash, since, .. } = &page.policy;
+    row("policy", format!("{number} ({hash}), in force since {}", local(*since)));
     row("plan", format!("{} ({})", ticket.plan, ticket.plan_because));
     if let Some(promise) = &page.promise {
         row("promise", plain(&words::promise(promise.window, Language::Es)));

@@ -16,8 +16,7 @@ pub(super) type Duration = Spanned<String>;
 pub(super) struct ConfigFile {
     #[serde(default = "state_dir")]
     pub(super) state_dir: PathBuf,
-    #[serde(default = "local_dir")]
-    pub(super) local_dir: PathBuf,
+    pub(super) local_dir: Option<Written<PathBuf>>,
     pub(super) policy_dir: Option<PathBuf>,
     pub(super) support: SupportFile,
     #[serde(default)]
@@ -35,10 +34,6 @@ pub(super) struct ConfigFile {
 
 fn state_dir() -> PathBuf {
     "/var/lib/acuse".into()
-}
-
-fn local_dir() -> PathBuf {
-    "/etc/acuse/rules".into()
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,7 +75,7 @@ pub(super) struct MailboxFile {
     port: u16,
     #[serde(default = "implicit")]
     tls: Written<String>,
-    ca_file: Option<PathBuf>,
+    ca_file: Option<Written<PathBuf>>,
     user: String,
     password_file: Written<PathBuf>,
     #[serde(default = "inbox")]
@@ -137,7 +132,7 @@ pub(super) struct SmtpFile {
     port: u16,
     #[serde(default = "implicit")]
     tls: Written<String>,
-    ca_file: Option<PathBuf>,
+    ca_file: Option<Written<PathBuf>>,
     user: Option<String>,
     password_file: Option<Written<PathBuf>>,
     pub(super) from: Written<String>,
@@ -207,7 +202,7 @@ pub(super) struct ServerFile<'a> {
     pub(super) host: &'a String,
     pub(super) port: u16,
     pub(super) tls: &'a Written<String>,
-    pub(super) ca_file: Option<&'a PathBuf>,
+    pub(super) ca_file: Option<&'a Written<PathBuf>>,
     pub(super) user: Option<&'a String>,
     pub(super) password_file: Option<&'a Written<PathBuf>>,
 }
@@ -244,7 +239,7 @@ fn unwritten(text: &str) -> Written<String> {
 }
 
 /// Reads `90s`, `15m`, `72h` or `7d`.
-pub(super) fn duration(text: &str) -> Option<SignedDuration> {
+pub fn duration(text: &str) -> Option<SignedDuration> {
     let unit = text.trim().chars().next_back()?;
     let number: i64 =
         text.trim().strip_suffix(unit)?.trim_end().parse().ok().filter(|number| *number >= 0)?;

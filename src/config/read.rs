@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use secrecy::SecretString;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::file::{self, ConfigFile, Duration, Written};
-use super::{After, Config, Login, Mailbox, Secrets, Server, THREAD_KEY, Tls, read_keys};
+use super::{After, Config, LOCAL_DIR, Login, Mailbox, Secrets, Server, THREAD_KEY, Tls, read_keys};
 use crate::mail::Address;
-use crate::problem::{Problem, Severity, Source};
+use crate::problem::{self, Problem, Severity, Source};
 use crate::site::{Channels, EnvelopeFrom, Limits, Site};
 use crate::token::Keyring;
 
@@ -28,13 +30,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The configuration, unless something of it cannot even be guessed.
     pub(super) fn config(&mut self) -> Option<Config> {
-        let file: ConfigFile = match toml::from_str(&self.source.text) {
-            Ok(file) => file,
-            Err(error) => {
-                self.problems.push(Problem::of_toml(&self.source, &error));
-                return None;
-            }
-        };
+        let file = self.file()?;
         let keys = self.keys(&file.state_dir);
         let addresses = self.addresses(&file.support.addresses);
         if addresses.is_empty() {
@@ -94,8 +90,9 @@ impl Reader<'_> {
         }
         Some(Config {
             state_dir: file.state_dir,
-            local_dir: file.local_dir,
+            local_dir: self.local_dir(file.local_dir.as_ref()),
             policy_dir: file.policy_dir,
+            overlay: None,
             site,
             mailboxes,
             smtp: smtp?,
@@ -104,6 +101,41 @@ impl Reader<'_> {
             max_size: file.limits.max_size_mib.saturating_mul(1 << 20),
             min_free: file.limits.min_free_mib.map(|mib| mib.saturating_mul(1 << 20)),
         })
+    }
+
+    /// The file as written, with every key that can be read.
+    fn file(&mut self) -> Option<ConfigFile> {
+        let source = Arc::clone(&self.source);
+        let (table, errors) = DeTable::parse_recoverable(&source.text);
+        self.problems.extend(Problem::of_syntax(&source, &errors));
+        if !errors.is_empty() {
+            return None; // what a syntax error leaves over is guesswork
+        }
+        let value = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        problem::read(&source, value, &mut self.problems)
+    }
+
+    /// A directory of additions that is named is there; the one that is not named need not be.
+    fn local_dir(&mut self, written: Option<&Written<PathBuf>>) -> PathBuf {
+        let Some(written) = written else { return LOCAL_DIR.into() };
+        let path = written.as_ref();
+        if !path.is_dir() {
+            let message = format!("there is no directory {}: the policy is the shipped one", path.display());
+            let hint = "create it, or leave local_dir out";
+            self.note(Severity::Warning, Some(written.span()), &message, hint);
+        }
+        path.clone()
+    }
+
+    /// A file of certificates; only who connects needs it.
+    fn ca_file(&mut self, written: &Written<PathBuf>) -> PathBuf {
+        let path = self.beside.join(written.as_ref());
+        if self.secrets == Secrets::Read && !path.is_file() {
+            let message = format!("there is no file {}", path.display());
+            let hint = "it holds the certificates to trust, as PEM; without ca_file the system's are trusted";
+            self.problem(Some(written.span()), &message, hint);
+        }
+        path
     }
 
     fn keys(&mut self, state_dir: &Path) -> Keyring {
@@ -201,7 +233,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let ca_file = written.ca_file.map(|path| self.beside.join(path));
+        let ca_file = written.ca_file.map(|file| self.ca_file(file));
         Some(Server { host: written.host.clone(), port: written.port, tls, ca_file, login })
     }
 

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,6 +31,11 @@ pub enum LockError {
     },
 }
 
+/// The lock's file in the state directory.
+const LOCK: &str = "acuse.lock";
+/// Who looks whether somebody holds it has it no longer than this.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Holds the state directory until it is dropped, or the process ends however it ends.
 #[derive(Debug)]
 pub struct StateLock {
@@ -41,10 +47,13 @@ impl StateLock {
     pub fn take(state_dir: &Path) -> Result<Self, LockError> {
         let dir = || state_dir.display().to_string();
         let io = |why| LockError::Io { dir: dir(), why };
-        let path = state_dir.join("acuse.lock");
+        let path = state_dir.join(LOCK);
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        match file.try_lock() {
+        match file.try_lock().or_else(|_| {
+            std::thread::sleep(LOOK); // a command may only have looked whether somebody holds it
+            file.try_lock()
+        }) {
             Ok(()) => {}
             Err(TryLockError::Error(why)) => return Err(io(why)),
             Err(TryLockError::WouldBlock) => {
@@ -56,6 +65,20 @@ impl StateLock {
         file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
         writeln!(file, "{}", std::process::id()).map_err(io)?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Whether a daemon runs on a state directory.
+pub fn is_held(state_dir: &Path) -> Result<bool, LockError> {
+    let looked = match File::open(state_dir.join(LOCK)) {
+        Ok(file) => file.try_lock_shared(), // and lets go of it
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(why) => Err(TryLockError::Error(why)),
+    };
+    match looked {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(why)) => Err(LockError::Io { dir: state_dir.display().to_string(), why }),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::{Config, Mailbox};
 use crate::imap::tls::Trust;
 use crate::ingest::Readers;
 use crate::policy::Policy;
-use crate::store::{self, OpenError, RESERVED_NUMBERS, Store, StoreError, Tx, Writer, WriterGone};
+use crate::store::{self, OpenError, Origin, RESERVED_NUMBERS, Store, StoreError, Tx, Writer, WriterGone};
 
 pub mod backoff;
 pub mod clock;
@@ -22,11 +22,13 @@ pub mod disk;
 mod lock;
 mod orders;
 mod poll;
+mod reload;
 mod send;
 
 use orders::Orders;
+use reload::InForce;
 
-pub use lock::{CounterError, LockError, StateLock, is_restored, rescan_since};
+pub use lock::{CounterError, LockError, StateLock, is_held, is_restored, rescan_since};
 
 /// Why the daemon did not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +74,7 @@ pub enum DaemonError {
 #[derive(Debug, Clone)]
 struct Shared {
     config: Arc<Config>,
-    policy: Arc<Policy>,
+    in_force: Arc<InForce>,
     writer: Writer,
     readers: Readers,
     trust: Arc<Trust>,
@@ -136,8 +138,14 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How often the house is kept: closing silent tickets, checkpoints, the counter of I18.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
-/// Runs until `stop`: every batch in hand is finished, nothing new is begun.
-pub async fn run(mut config: Config, policy: Policy, stop: CancellationToken) -> Result<(), DaemonError> {
+/// Runs until `stop`: every batch in hand is finished, nothing new is begun. As often as `hangup` is rung, the policy is
+/// read anew.
+pub async fn run(
+    mut config: Config,
+    policy: Policy,
+    stop: CancellationToken,
+    hangup: Arc<Notify>,
+) -> Result<(), DaemonError> {
     let now = clock::now();
     clock::plausible(now)?;
     let state_dir = config.state_dir.clone();
@@ -154,18 +162,24 @@ pub async fn run(mut config: Config, policy: Policy, stop: CancellationToken) ->
     }
     tell_of_the_clock(now, counted.clock_behind);
     let disk = disk::Disk::new(state_dir.clone(), config.min_free);
-    let (again, orders) = database.transaction(|tx| {
+    let missed = reload::examples_missed(&policy);
+    let (again, orders, generation) = database.transaction(|tx| {
         tx.alert_ends(now, "disk_low", &disk.subject())?; // of an earlier run; the first look says whether it stands
-        Ok((tx.reoffer(now)?, tx.orders()?))
+        match &missed {
+            Some(found) => tx.policy_refused(found, now)?,
+            None => tx.policy_accepted(now)?,
+        }
+        Ok((tx.reoffer(now)?, tx.orders()?, tx.enact(&policy.hash, Origin::Start, now)?))
     })?;
     if again > 0 {
         tracing::info!(again, "acknowledgements whose end is unknown are offered once more, unchanged");
     }
     let (writer, thread) = Writer::start(database)?;
+    reload::tell_status(&generation, &policy);
     let shared = Shared {
         readers: Readers::start(std::thread::available_parallelism().map_or(2, usize::from))?,
         config: Arc::new(config),
-        policy: Arc::new(policy),
+        in_force: Arc::new(InForce::new(policy)),
         writer,
         trust: Arc::new(Trust::default()),
         room: Room::new(),
@@ -186,10 +200,12 @@ pub async fn run(mut config: Config, policy: Policy, stop: CancellationToken) ->
     let ending = CancellationToken::new();
     tasks.spawn(send::run(shared.clone()));
     tasks.spawn(orders::notice(shared.clone()));
+    tasks.spawn(reload::run(shared.clone(), hangup));
     tasks.spawn(keep_house(shared.clone(), counted.clock_behind.is_some()));
     tasks.spawn(watchdog(shared.clone(), ending.clone()));
     tell_systemd(&[sd_notify::NotifyState::Ready]);
-    tracing::info!(mailboxes = shared.config.mailboxes.len(), policy = %shared.policy.hash, "ready");
+    let (mailboxes, policy) = (shared.config.mailboxes.len(), generation.hash);
+    tracing::info!(mailboxes, policy, generation = generation.number, "ready");
     let mut panicked = false;
     tokio::select! {
         () = stop.cancelled() => {}

@@ -1,4 +1,4 @@
-//! What administrators ask of the mailboxes while the daemon runs, and when a mailbox may be worked on.
+//! What administrators ask of the daemon while it runs, and when a mailbox may be worked on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::jitter;
 use super::{PARTING, Shared, disk};
-use crate::store::{MailboxOrder, Result, WriterGone};
+use crate::store::{MailboxOrder, Result, Tx, WriterGone};
 
 /// How soon it is noticed that another process wrote to the database.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -157,8 +157,8 @@ impl Turn {
     }
 }
 
-/// Looks every second whether another process has written to the database: then something may be asked of a mailbox,
-/// or lie in the outbox. The first time that may be long ago.
+/// Looks every second whether another process has written to the database: then something may be asked of a mailbox or
+/// of the policy, or lie in the outbox. The first time that may be long ago.
 pub(super) async fn notice(shared: Shared) {
     let (mut seen, mut failed) = (None, false);
     loop {
@@ -169,20 +169,22 @@ pub(super) async fn notice(shared: Shared) {
         let looked = shared.writer.call(move |store| -> Result<_> {
             let version = store.data_version()?;
             let is_new = seen != Some(version);
-            Ok((version, is_new.then(|| store.read(|tx| tx.orders())).transpose()?))
+            let asked = |tx: &Tx<'_>| Ok((tx.orders()?, tx.reload_asked()?));
+            Ok((version, is_new.then(|| store.read(asked)).transpose()?))
         });
         match looked.await {
-            Ok(Ok((version, orders))) => {
+            Ok(Ok((version, asked))) => {
                 (seen, failed) = (Some(version), false);
-                if let Some(orders) = orders {
+                if let Some((orders, reload)) = asked {
                     shared.orders.set(&orders);
+                    shared.in_force.ask(reload);
                     shared.outbox.notify_one();
                 }
             }
             Ok(Err(_)) if failed => {}
             Ok(Err(error)) => {
                 failed = true;
-                tracing::error!(%error, "what was asked of the mailboxes cannot be read; it is tried again");
+                tracing::error!(%error, "what was asked of the daemon cannot be read; it is tried again");
             }
             Err(WriterGone) => return shared.stop.cancel(),
         }

@@ -183,7 +183,7 @@ impl Worker {
         let may_expire = self.clocks.may_expire(monotonic);
         let clock_calms = self.clock_jumped && self.clocks.is_calm(monotonic);
         let wait = self.pace(now, monotonic).await?.wait(monotonic);
-        let (config, policy) = (self.shared.config.clone(), self.shared.policy.clone());
+        let (config, policy) = (self.shared.config.clone(), self.shared.in_force.policy());
         let longest = config.retry.iter().copied().max().unwrap_or(SignedDuration::ZERO);
         let look_at_rate = self.rate_seen.is_none_or(|seen| monotonic.duration_since(seen) >= RATE);
         let (last, tripped, is_open) = (self.last.clone(), self.breaker, self.relay.is_open());

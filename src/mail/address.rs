@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::header::{decode_words, neutral};
+use super::header::{decode_words, is_unwanted, neutral};
 
 /// RFC 5321 §4.5.3.1.3 allows a path of 256 bytes, angle brackets included.
 const LONGEST: usize = 254;
@@ -36,7 +36,7 @@ impl Address {
         let (local, domain) = text.trim().rsplit_once('@')?;
         // RFC 5321 §4.1.2: a quoted local part that needs no quotes is the same without them.
         let local = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(local);
-        let usable = |c: char| !c.is_whitespace() && !c.is_control() && !r#"<>()[]\,;:@""#.contains(c);
+        let usable = |c: char| !c.is_whitespace() && !is_unwanted(c) && !r#"<>()[]\,;:@""#.contains(c);
         if local.is_empty() || !local.chars().all(usable) {
             return None;
         }
@@ -106,8 +106,9 @@ pub(super) struct List {
     pub unusable: usize,
 }
 
-/// Reads the value of an address header (RFC 5322 §3.4), unfolded and not yet decoded: groups, comments, routes,
-/// commas in unquoted names. Encoded words are decoded in names only, never within an address.
+/// Reads the value of an address header (RFC 5322 §3.4 and §4.4), unfolded and not yet decoded: groups, comments,
+/// routes, blanks around dots, commas in unquoted names. Encoded words are decoded in names only, never within an
+/// address.
 pub(super) fn list(value: &str) -> List {
     let mut list = List::default();
     let mut entry = Entry::default();
@@ -116,31 +117,24 @@ pub(super) fn list(value: &str) -> List {
     let mut quoted = false;
     while let Some(c) = chars.next() {
         match c {
-            '\\' if quoted || comment_depth > 0 => {
-                let target = if quoted { entry.target() } else { &mut entry.comment };
-                target.extend(chars.next());
-            }
+            '\\' if quoted => chars.next().into_iter().for_each(|c| entry.push(c)),
+            '\\' if comment_depth > 0 => entry.comment.extend(chars.next()),
             '"' if comment_depth == 0 => {
                 quoted = !quoted;
-                if entry.in_angle {
-                    entry.angle.push('"');
-                }
+                entry.quote();
             }
-            _ if quoted => entry.target().push(c),
-            '(' if !entry.in_angle => comment_depth += 1,
+            _ if quoted => entry.push(c),
+            '(' => comment_depth += 1,
             ')' if comment_depth > 0 => comment_depth -= 1,
             _ if comment_depth > 0 => entry.comment.push(c),
-            '<' => {
-                entry.in_angle = true;
-                entry.has_angle = true;
-                entry.angle.clear();
-            }
-            '>' => entry.in_angle = false,
-            ':' if !entry.in_angle && !entry.phrase.contains('@') => entry.phrase.clear(), // a group's name
+            '<' => entry.open(),
+            '>' => entry.shut(),
+            ':' if !entry.in_angle && !entry.phrase.contains('@') => entry = Entry::default(), // a group's name
             ',' | ';' if !entry.in_angle => entry.close(&mut list),
-            _ => entry.target().push(c),
+            _ => entry.push(c),
         }
     }
+    entry.is_garbled |= comment_depth > 0 && entry.in_angle;
     entry.close(&mut list);
     list.unusable += usize::from(!entry.phrase.trim().is_empty() && list.addresses.is_empty());
     list
@@ -149,16 +143,45 @@ pub(super) fn list(value: &str) -> List {
 /// One entry of a list while it is read.
 #[derive(Default)]
 struct Entry {
+    /// What stands outside of angle brackets, without its quotes.
     phrase: String,
+    /// The same with them, for an address without brackets.
+    bare: String,
     angle: String,
     comment: String,
     in_angle: bool,
     has_angle: bool,
+    /// Brackets that do not pair: nobody can tell which address is meant.
+    is_garbled: bool,
 }
 
 impl Entry {
-    fn target(&mut self) -> &mut String {
-        if self.in_angle { &mut self.angle } else { &mut self.phrase }
+    fn push(&mut self, c: char) {
+        if self.in_angle {
+            self.angle.push(c);
+        } else {
+            self.phrase.push(c);
+            self.bare.push(c);
+        }
+    }
+
+    fn quote(&mut self) {
+        if self.in_angle {
+            self.angle.push('"');
+        } else {
+            self.bare.push('"');
+        }
+    }
+
+    fn open(&mut self) {
+        self.is_garbled |= !self.angle.trim().is_empty();
+        self.in_angle = true;
+        self.has_angle = true;
+    }
+
+    fn shut(&mut self) {
+        self.is_garbled |= !self.has_angle;
+        self.in_angle = false;
     }
 
     fn close(&mut self, list: &mut List) {
@@ -166,25 +189,62 @@ impl Entry {
             // "Pérez, Ana <ana@…>" without quotes: the comma belongs to the name.
             if !self.phrase.trim().is_empty() {
                 self.phrase.push(',');
+                self.bare.push(',');
             }
             return;
         }
         let (address, name) = if self.has_angle {
+            let joined = without_blanks(&self.angle);
             // RFC 5322 §4.4: a route before the address counts for nothing.
-            let route_end =
-                if self.angle.starts_with('@') { self.angle.find(':').map_or(0, |at| at + 1) } else { 0 };
-            (self.angle.get(route_end..).unwrap_or_default(), self.phrase.as_str())
+            let route_end = if joined.starts_with('@') { joined.find(':').map_or(0, |at| at + 1) } else { 0 };
+            (joined.get(route_end..).unwrap_or_default().to_owned(), self.phrase.as_str())
         } else {
-            // "Ana ana@…" without brackets: the address is the word with the "@".
-            let word = self.phrase.split_whitespace().find(|word| word.contains('@')).unwrap_or_default();
-            (word, self.comment.as_str())
+            (bare_address(&self.bare), self.comment.as_str())
         };
-        match Address::parse(address.trim().trim_start_matches("mailto:")) {
+        let address = Address::parse(address.trim().trim_start_matches("mailto:"));
+        match address.filter(|_| !self.is_garbled) {
             Some(address) => list.addresses.push(Address { name: neutral(&decode_words(name)), ..address }),
             None => list.unusable += 1,
         }
         *self = Self::default();
     }
+}
+
+/// The address within "Ana ana@…", without brackets: the word with the "@", and the rest of a domain with blanks
+/// around its dots. An "@" in quotes is none.
+fn bare_address(text: &str) -> String {
+    let mut quoted = false;
+    let is_break = |c: char| {
+        quoted ^= c == '"';
+        c.is_whitespace() && !quoted
+    };
+    let words: Vec<&str> = text.split(is_break).filter(|word| !word.is_empty()).collect();
+    let unquoted_at = |word: &&str| word.rsplit('"').next().is_some_and(|tail| tail.contains('@'));
+    let Some(at) = words.iter().position(unquoted_at) else { return String::new() };
+    let mut address = String::new();
+    for word in words.get(at..).unwrap_or_default() {
+        if !(address.is_empty() || address.ends_with(['.', '@']) || word.starts_with('.')) {
+            break;
+        }
+        address.push_str(word);
+    }
+    address
+}
+
+/// Without the blanks that RFC 5322 §4.4 allows around the dots and the "@" of an address.
+fn without_blanks(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut quoted = false;
+    for c in text.trim().chars() {
+        quoted ^= c == '"';
+        if !quoted && matches!(c, '.' | '@' | ':' | ',') {
+            out.truncate(out.trim_end().len());
+        }
+        if quoted || !c.is_whitespace() || !out.ends_with(['.', '@', ':', ',', ' ']) {
+            out.push(c);
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -243,6 +303,7 @@ mod tests {
             "a\r\nb@c.co",
             "ana@[127.0.0.1]",
             "david...@",
+            "ana\u{202E}x@b.co",
             "ana@-\u{202E}.co",
         ] {
             assert_eq!(parsed(text), None, "{text:?}");
@@ -273,6 +334,46 @@ mod tests {
         assert_eq!(pairs("<mailto:ana@b.co>"), ana(""));
         assert_eq!(pairs("a@b.co, C <c@d.co>; e@f.co").len(), 3);
         assert_eq!(pairs("undisclosed-recipients:;"), vec![]);
+    }
+
+    #[test]
+    fn obsolete_forms_are_read_as_rfc_5322_says() {
+        for value in [
+            "ana@b(comentario). co",
+            "ana@b (uno (dos) tres) .co",
+            "ana@ b . co",
+            "Ana <ana@b(comentario).  co>",
+            "Ana <ana @ b .co>",
+            "Ana < @ruta.co , @otra.co : ana@b.co >",
+            "Ana (la (jefa)) Ruiz <ana@b.co> (en casa)",
+            "\"ana\"@b.co",
+            "<<ana@b.co>>",
+            "Equipo: \"Ruiz: Ana\" <ana@b.co>, ;",
+        ] {
+            let read = list(value);
+            let found: Vec<&str> = read.addresses.iter().map(|address| address.address.as_str()).collect();
+            assert_eq!((found, read.unusable), (vec!["ana@b.co"], 0), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_could_be_another_s_is_refused() {
+        for value in [
+            "\"X\"@example.com>",
+            "ana@b.co>",
+            "Ana <ana@b.co> <eva@b.co>",
+            "\"ana eva\"@b.co",
+            "\"eva@b.co ana\"@b.co",
+            "\"ana@b.co\"",
+            "\u{6211} <>",
+            "Ana <ana@b.co(eva>",
+            "Ana Ruiz @ b.co",
+            "<ana@b.co@c.co>",
+            "<ana\u{202E}@b.co>",
+        ] {
+            let read = list(value);
+            assert_eq!((read.addresses.len(), read.unusable), (0, 1), "{value}: {:?}", read.addresses);
+        }
     }
 
     #[test]

@@ -109,8 +109,8 @@ fn add(text: &mut String, leaf: &Leaf) -> Wrapped {
     wrapped
 }
 
-/// RFC 3156 §4, RFC 8551 §3.2.2: text that only its addressee's key opens. A signature around an S/MIME text hides it
-/// just so from programs that do not know CMS.
+/// RFC 3156 §4, RFC 8551 §3.2.2: text that only its addressee's key opens. What is only signed was opened before
+/// (`opened.rs`), but for what is broken.
 fn is_encrypted(leaf: &Leaf) -> bool {
     matches!(
         leaf.media_type.as_str(),

@@ -1,6 +1,8 @@
 //! Delivery reports → which addresses, which of our mails, permanent or not.
 
+mod notification;
 mod prose;
+mod signs;
 
 use std::sync::LazyLock;
 
@@ -10,6 +12,9 @@ use super::header::Header;
 use super::identity;
 use super::mime::Leaf;
 use super::{Address, Bounce, BouncedRecipient, ReturnPath, pattern};
+
+pub(super) use notification::is_complaint;
+pub(super) use signs::{has_server_name, is_report_subject};
 
 /// A report names at most this many recipients; the rest is noise or an attack.
 const MAX_RECIPIENTS: usize = 100;
@@ -21,6 +26,8 @@ pub(super) struct Evidence<'a> {
     pub from_local: &'a str,
     pub return_path: &'a ReturnPath,
     pub report_type: Option<&'a str>,
+    /// A mail, or its headers, hangs on it.
+    pub returns_mail: bool,
     /// The mail's own text.
     pub text: &'a str,
 }
@@ -28,17 +35,23 @@ pub(super) struct Evidence<'a> {
 /// The delivery report in a mail, when it is one: RFC 3464 by its parts, the older forms by their words.
 pub(super) fn read(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<Bounce> {
     let top = || leaves.iter().filter(|leaf| leaf.nested == 0);
-    let mut statuses = top().filter(|leaf| {
-        matches!(leaf.media_type.as_str(), "message/delivery-status" | "message/global-delivery-status")
-    });
     let (mut recipients, mut envelope_id) = (Vec::new(), None);
     let mut is_report = evidence.report_type == Some("delivery-status");
-    for leaf in &mut statuses {
+    for leaf in top().filter(|leaf| is_status(leaf)) {
         is_report = true;
         by_status(leaf.text.as_deref().unwrap_or_default(), &mut recipients, &mut envelope_id);
     }
-    if !is_report && !prose::reads_like_a_report(evidence) {
+    if let Some(bounce) = notification::read(evidence) {
+        return Some(bounce);
+    }
+    if !is_report && !signs::reads_like_a_report(evidence) {
         return None;
+    }
+    if recipients.is_empty() {
+        // a scanner on the way hangs the report that it was shown on one of its own
+        for leaf in leaves.iter().filter(|leaf| leaf.nested > 0 && is_status(leaf)) {
+            by_status(leaf.text.as_deref().unwrap_or_default(), &mut recipients, &mut envelope_id);
+        }
     }
     if recipients.is_empty() && evidence.text.contains("Final-Recipient:") {
         by_status(evidence.text, &mut recipients, &mut envelope_id); // the fields stand in the text, as Amazon WorkMail has them
@@ -48,6 +61,10 @@ pub(super) fn read(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<Bounce> {
     }
     let original_message_id = original_message_id(leaves, evidence);
     Some(Bounce { recipients, original_message_id, original_envelope_id: envelope_id })
+}
+
+fn is_status(leaf: &Leaf) -> bool {
+    matches!(leaf.media_type.as_str(), "message/delivery-status" | "message/global-delivery-status")
 }
 
 /// RFC 3464 §2.3: groups of fields, one per recipient, after the group on the message.
@@ -128,7 +145,14 @@ fn add(
     action: Option<String>,
     permanent: Option<bool>,
 ) {
-    if recipients.len() >= MAX_RECIPIENTS || recipients.iter().any(|known| known.recipient == recipient) {
+    if let Some(known) = recipients.iter_mut().find(|known| known.recipient == recipient) {
+        if known.status.is_none() {
+            known.permanent = permanent.or(known.permanent); // named once in the summary, once in the details
+            known.status = status;
+        }
+        return;
+    }
+    if recipients.len() >= MAX_RECIPIENTS {
         return;
     }
     recipients.push(BouncedRecipient { recipient, status, action, permanent });
@@ -185,5 +209,7 @@ fn original_message_id(leaves: &[Leaf], evidence: &Evidence<'_>) -> Option<Strin
         })
 }
 
+#[cfg(test)]
+mod forms;
 #[cfg(test)]
 mod tests;

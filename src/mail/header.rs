@@ -162,7 +162,10 @@ pub(super) fn decode_words(text: &str) -> Cow<'_, str> {
             continue;
         };
         match &mut pending {
-            Some((label, bytes)) if label.eq_ignore_ascii_case(word.label) => bytes.extend(word.bytes),
+            // ISO-2022 goes back to ASCII at a word's end (RFC 2047 §3); joined, the escapes would clash
+            Some((label, bytes)) if label.eq_ignore_ascii_case(word.label) && !bytes.contains(&0x1B) => {
+                bytes.extend(word.bytes);
+            }
             _ => {
                 flush(&mut pending, &mut out);
                 pending = Some((word.label, word.bytes));
@@ -282,6 +285,12 @@ mod tests {
     fn a_character_split_over_two_words_is_whole_again() {
         assert_eq!(decode_words("=?UTF-8?Q?ca=C3?= =?utf-8?Q?=ADda?="), "caída");
         assert_eq!(decode_words("=?UTF-8?B?Y2HD?=\r\n =?UTF-8?B?rWRh?="), "caída");
+    }
+
+    #[test]
+    fn words_with_shifts_of_their_own_stand_alone() {
+        let word = "=?ISO-2022-JP?B?GyRCJUYlOSVIGyhC?=";
+        assert_eq!(decode_words(&format!("{word} {word}")), "テストテスト");
     }
 
     #[test]

@@ -10,11 +10,13 @@ use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{
-    ContentType, Encoding, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType,
+    ContentType, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders,
+    PartType,
 };
 
 use super::charset;
-use super::header::{decode_words, neutral};
+use super::header::neutral;
+use super::parameter::{hex_digits, parameter};
 
 /// The text of a part is read up to this many bytes: no person wrote more, and each copy counts (I12).
 const TEXT: usize = 1024 * 1024;
@@ -84,6 +86,17 @@ pub(super) struct Structure {
     pub leaves: Vec<Leaf>,
     /// `report-type` of a `multipart/report`, lower case; empty when that parameter is missing.
     pub report_type: Option<String>,
+}
+
+/// Whether a leaf can have a text and files inside, so that its bytes are wanted.
+pub(super) fn may_be_opened(leaf: &Leaf) -> bool {
+    is_tnef(leaf) || matches!(leaf.media_type.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime")
+}
+
+/// Outlook's rich text ([MS-OXTNEF]), by its type or its usual name.
+pub(super) fn is_tnef(leaf: &Leaf) -> bool {
+    matches!(leaf.media_type.as_str(), "application/ms-tnef" | "application/vnd.ms-tnef")
+        || leaf.media_type == "application/octet-stream" && leaf.name.eq_ignore_ascii_case("winmail.dat")
 }
 
 /// Reads the structure of a normalised mail that has passed the guard; `None` when mail-parser gives up or panics, as
@@ -187,9 +200,9 @@ impl Walk<'_, '_> {
         let attribute = |name| content_type.and_then(|content_type| content_type.attribute(name));
         let media_type = media_type(content_type, part);
         let mut leaf = Leaf {
-            name: name(part),
+            name: self.name(part),
             size: part.contents().len() as u64,
-            bytes: self.kept(part.contents()),
+            bytes: Vec::new(),
             disposition: match part.content_disposition() {
                 Some(said) if said.is_attachment() => Disposition::Attachment,
                 Some(said) if said.is_inline() => Disposition::Inline,
@@ -217,7 +230,19 @@ impl Walk<'_, '_> {
             _ => {}
         }
         leaf.media_type = media_type;
+        leaf.bytes = if may_be_opened(&leaf) { part.contents().to_vec() } else { self.kept(part.contents()) };
         leaf
+    }
+
+    /// The file name, from the disposition or the type.
+    fn name(&self, part: &MessagePart<'_>) -> String {
+        let said = |field: &HeaderName<'_>, name: &str| {
+            let field = part.headers.iter().find(|header| header.name == *field)?;
+            parameter(slice(&self.message.raw_message, field.offset_start, field.offset_end), name)
+        };
+        let name = said(&HeaderName::ContentDisposition, "filename")
+            .or_else(|| said(&HeaderName::ContentType, "name"));
+        name.map(|name| neutral(&name)).unwrap_or_default()
     }
 
     /// mail-parser has decoded the text by its label and put U+FFFD where that failed. Where that can be wrong, the
@@ -225,7 +250,8 @@ impl Walk<'_, '_> {
     fn text(&self, part: &MessagePart<'_>, text: &str, label: Option<&str>) -> (String, bool) {
         let is_utf8 = label.is_some_and(|label| label.trim().eq_ignore_ascii_case("utf-8"));
         let stateful = text.contains('\x1B') || label.is_some_and(|label| label.starts_with(['u', 'U']));
-        if text.is_ascii() && !stateful || is_utf8 && !text.contains('\u{FFFD}') {
+        let damaged = part.is_encoding_problem && says_quoted_printable(part);
+        if text.is_ascii() && !stateful && !damaged || is_utf8 && !text.contains('\u{FFFD}') {
             return (text.get(..text.floor_char_boundary(TEXT)).unwrap_or(text).to_owned(), false);
         }
         let bytes = slice(&self.message.raw_message, part.raw_body_offset(), part.raw_end_offset());
@@ -234,6 +260,7 @@ impl Walk<'_, '_> {
             Encoding::QuotedPrintable => {
                 quoted_printable_decode(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned)
             }
+            Encoding::None if damaged => Cow::Owned(mend_quoted_printable(bytes)),
             Encoding::None => Cow::Borrowed(bytes),
         };
         let decoded = charset::decode(bytes.get(..TEXT).unwrap_or(&bytes), label);
@@ -271,11 +298,6 @@ fn reads_as_text(media_type: &str) -> bool {
         )
 }
 
-/// The file name, from the disposition or the type, with encoded words (not allowed there, but usual) decoded.
-fn name(part: &MessagePart<'_>) -> String {
-    part.attachment_name().map(|name| neutral(&decode_words(name))).unwrap_or_default()
-}
-
 /// Reads a Date value as tolerantly as real mail needs.
 pub(super) fn date(value: &str) -> Option<Timestamp> {
     let line = format!("{value}\r\n");
@@ -295,6 +317,30 @@ pub(super) fn decode_base64(bytes: &[u8]) -> Option<Vec<u8>> {
 /// Decodes quoted-printable; `None` when it is none.
 pub(super) fn decode_quoted_printable(bytes: &[u8]) -> Option<Vec<u8>> {
     quoted_printable_decode(bytes)
+}
+
+fn says_quoted_printable(part: &MessagePart<'_>) -> bool {
+    part.content_transfer_encoding().is_some_and(|said| said.eq_ignore_ascii_case("quoted-printable"))
+}
+
+/// RFC 2045 §6.7: of damaged quoted-printable, what is no escape stays as it stands.
+fn mend_quoted_printable(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escape = hex_digits(after).filter(|_| byte == b'=');
+        let soft = [&b"=\r\n"[..], b"=\n"].into_iter().find(|end| rest.starts_with(end));
+        if let Some(end) = soft {
+            rest = rest.get(end.len()..).unwrap_or_default();
+        } else if let Some(byte) = escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            out.push(byte);
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            out.push(byte);
+            rest = after;
+        }
+    }
+    out
 }
 
 /// Decodes the charsets that the web forgot, such as UTF-7.

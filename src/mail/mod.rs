@@ -14,6 +14,7 @@ mod automation;
 mod body;
 mod bounce;
 mod charset;
+mod cms;
 mod guard;
 mod header;
 mod html;
@@ -21,9 +22,12 @@ pub mod identity;
 mod language;
 mod mime;
 mod normal;
+mod opened;
 pub mod own_words;
+mod parameter;
 mod read;
 mod subject;
+mod tnef;
 pub mod view;
 mod wrapped;
 
@@ -196,6 +200,8 @@ codes! {
         PrecedenceAutoReply = "precedence_auto_reply",
         /// The subject begins as programs begin a vacation notice.
         AutoReplySubject = "auto_reply_subject",
+        /// A mail that wants no answer begins as vacation notices do.
+        AutoReplyText = "auto_reply_text",
         /// The text asks its reader to prove being a person.
         Challenge = "challenge",
         /// A field that only a ticket system writes.
@@ -315,9 +321,9 @@ codes! {
         Unreadable = "unreadable",
         /// No text, no attachment, no subject.
         Empty = "empty",
-        /// Its text, or a part of it, is encrypted or sealed (PGP, S/MIME): nobody can read it here.
+        /// Its text, or a part of it, is encrypted (PGP, S/MIME), or signed in a form that could not be opened.
         Encrypted = "encrypted",
-        /// Its text is inside winmail.dat, which only Outlook opens (TNEF).
+        /// Its text is inside a winmail.dat (TNEF) that could not be opened.
         Tnef = "tnef",
         /// Larger than `max_size`: only the headers and the first bytes were fetched.
         Oversize = "oversize",

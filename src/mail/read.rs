@@ -10,6 +10,7 @@ use super::identity::{self, MAX_REFERENCES};
 use super::language;
 use super::mime::{self, Bytes, Structure};
 use super::normal::normalise;
+use super::opened;
 use super::own_words;
 use super::{Attachment, Automation, Defect, Message, ReturnPath, Trace};
 use crate::ticket::Language;
@@ -33,7 +34,7 @@ pub fn parse(raw: &[u8]) -> Message {
         return assemble(&mail, as_plain_text(&header), None);
     }
     match guard::check(&mail) {
-        Ok(()) => match mime::structure(&mail, Bytes::Drop) {
+        Ok(()) => match opened::structure(&mail, Bytes::Drop) {
             Some(structure) => assemble(&mail, structure, None),
             None => head(&mail, Defect::Unreadable),
         },
@@ -45,7 +46,7 @@ pub fn parse(raw: &[u8]) -> Message {
 /// read from its headers alone.
 pub fn files(raw: &[u8]) -> Vec<(Attachment, Vec<u8>)> {
     let mail = normalise(raw);
-    let structure = guard::check(&mail).ok().and_then(|()| mime::structure(&mail, Bytes::Keep));
+    let structure = guard::check(&mail).ok().and_then(|()| opened::structure(&mail, Bytes::Keep));
     let Some(mut structure) = structure else { return Vec::new() };
     let body = body::read(&structure.leaves, is_report(&structure));
     let bytes = |place| match place {
@@ -76,7 +77,7 @@ fn head(mail: &[u8], defect: Defect) -> Message {
     // The parser that has failed on this mail is not asked again.
     let structure = match defect {
         Defect::Unreadable => None,
-        _ => guard::check(short).ok().and_then(|()| mime::structure(short, Bytes::Drop)),
+        _ => guard::check(short).ok().and_then(|()| opened::structure(short, Bytes::Drop)),
     };
     let mut message = assemble(short, structure.unwrap_or_else(|| as_plain_text(&header)), Some(defect));
     message.attachments.clear(); // what was cut off would give a wrong size
@@ -152,6 +153,7 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
             from_local,
             return_path: &return_path,
             report_type: structure.report_type.as_deref(),
+            returns_mail: structure.leaves.iter().any(returned),
             text: &body.text,
         },
     );
@@ -199,6 +201,11 @@ fn assemble(mail: &[u8], structure: Structure, defect: Option<Defect>) -> Messag
     message.automation = automation;
     add_text(&mut message, body);
     message
+}
+
+/// Whether a leaf is a mail, or the headers of one.
+fn returned(leaf: &mime::Leaf) -> bool {
+    leaf.header.is_some() || matches!(leaf.media_type.as_str(), "text/rfc822-headers" | "text/rfc822-header")
 }
 
 /// Fills in the texts, which depend on what kind of mail it is.

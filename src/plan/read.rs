@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::problem::{Problem, Severity, Source};
+use crate::problem::{self, Problem, Severity, Source};
 
 /// One file as written, and where it came from.
 #[derive(Debug)]
@@ -27,26 +27,20 @@ pub(super) struct Placed<'a, T> {
 }
 
 impl<T: DeserializeOwned + Default> Layer<T> {
-    /// Reads a file. serde stops at the first wrong entry, so that entry is struck out and the rest read again.
+    /// Reads a file as far as it can be read.
     pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Self {
-        let (mut table, errors) = DeTable::parse_recoverable(&source.text);
+        let (table, errors) = DeTable::parse_recoverable(&source.text);
         problems.extend(Problem::of_syntax(source, &errors));
         let mut whole = errors.is_empty();
         if !whole {
             // What a syntax error leaves over is guesswork.
             return Self { file: T::default(), source: Arc::clone(source), whole };
         }
-        let file = loop {
-            let error = match T::deserialize(toml::Deserializer::from(table.clone())) {
-                Ok(file) => break file,
-                Err(error) => error,
-            };
-            whole = false;
-            problems.push(unreadable(source, &error));
-            if !error.span().is_some_and(|span| strike_out(table.get_mut(), &span)) {
-                break T::default();
-            }
-        };
+        let before = problems.len();
+        let value = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        let file = problem::read(source, value, problems);
+        whole = problems.len() == before;
+        let file = file.unwrap_or_default();
         Self { file, source: Arc::clone(source), whole }
     }
 }
@@ -108,48 +102,4 @@ impl<'a, T> Placed<'a, T> {
             hint: Some(hint),
         }
     }
-}
-
-fn unreadable(source: &Arc<Source>, error: &toml::de::Error) -> Problem {
-    let (message, hint) = match error.message().split_once(", expected ") {
-        Some((message, expected)) => (message, Some(format!("expected {expected}"))),
-        None => (error.message(), None),
-    };
-    Problem {
-        source: Arc::clone(source),
-        span: error.span(),
-        severity: Severity::Error,
-        message: message.to_owned(),
-        hint,
-    }
-}
-
-/// Removes the innermost entry that an error points at; false when there is none.
-fn strike_out(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
-    if table.iter_mut().any(|(_, value)| strike_out_inside(value.get_mut(), span)) {
-        return true;
-    }
-    let struck = table.iter().find(|(key, value)| covers(&key.span(), span) || covers(&value.span(), span));
-    let struck = struck.map(|(key, _)| key.clone());
-    struck.is_some_and(|key| table.remove(&key).is_some())
-}
-
-fn strike_out_inside(value: &mut DeValue<'_>, span: &Range<usize>) -> bool {
-    match value {
-        DeValue::Table(table) => strike_out(table, span),
-        DeValue::Array(array) => {
-            if array.iter_mut().any(|item| strike_out_inside(item.get_mut(), span)) {
-                return true;
-            }
-            let before = array.len();
-            let kept = array.iter().filter(|item| !item.get_ref().is_table() || !covers(&item.span(), span));
-            *array = kept.cloned().collect();
-            array.len() < before
-        }
-        _ => false,
-    }
-}
-
-fn covers(outer: &Range<usize>, inner: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end
 }

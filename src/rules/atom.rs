@@ -86,13 +86,14 @@ fn first_line(error: &str) -> String {
 /// word is rather there than not, and a gap is as narrow as can be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Row {
-    steps: Vec<Step>,
+    pub steps: Vec<Step>,
     /// What must be there, and how many words behind the row's first word at most.
     needs: Vec<(ChoiceId, usize)>,
 }
 
+/// A step of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Step {
+pub(super) enum Step {
     OneOf { choice: ChoiceId, optional: bool },
     Gap(u8),
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+mod beats;
+
 use super::atom::{Atom, Row};
 use super::examples::Example;
 use super::file::{
@@ -11,7 +13,7 @@ use super::file::{
 };
 use super::phrase::{self, Fault, Part, Phrase, Sets};
 use super::vocabulary::VocabularyBuilder;
-use super::{AtomId, Case, CompiledPhrase, Context, Field, Rule, RuleFiles, RuleSet};
+use super::{AtomId, Case, CompiledPhrase, Context, Field, Origin, Rule, RuleFiles, RuleSet};
 use crate::problem::{Problem, Severity, Source, did_you_mean};
 
 /// Compiles the files; `None` when a problem among those added is an error.
@@ -56,11 +58,18 @@ impl Compiler<'_> {
         let disabled = self.disabled(&read, &rules);
         let rules = self.without(rules, &disabled);
         let order = self.order_of_beats(&rules);
+        let written = |case: &Case| {
+            let mut all =
+                read.iter().flat_map(|(source, file)| file.cases.iter().map(move |case| (source, &case.id)));
+            all.find(|(_, id)| *id.get_ref() == case.id).map(|(source, id)| origin(source, id))
+        };
         RuleSet {
+            case_origins: cases.iter().filter_map(written).collect(),
             cases,
             contexts: contexts.into_values().map(|(_, context)| context).collect(),
             rules: rules.into_iter().map(|draft| draft.rule).collect(),
             order,
+            disabled,
             atoms: std::mem::take(&mut self.atoms),
             vocabulary: std::mem::take(&mut self.vocabulary).build(),
         }
@@ -214,13 +223,16 @@ impl Compiler<'_> {
             }
             let rule = Rule {
                 id: id.clone(),
+                origin: origin(source, &written.id),
                 case: case.unwrap_or_default(),
                 any: self.phrases(source, &written.any),
                 unless: self.phrases(source, &written.unless),
                 silenced_by: self.silencers(source, written, contexts),
                 beats: Vec::new(),
+                beats_at: Vec::new(),
                 fields: written.fields.get_ref().iter().map(|field| Field::from(*field)).collect(),
                 negatable: written.negatable,
+                shadow: written.shadow,
                 examples: Vec::new(),
             };
             let mut draft = Draft { source, written, rule };
@@ -267,14 +279,14 @@ impl Compiler<'_> {
         }
     }
 
-    fn disabled(&mut self, read: &[Read<'_>], drafts: &[Draft<'_>]) -> Vec<String> {
+    fn disabled(&mut self, read: &[Read<'_>], drafts: &[Draft<'_>]) -> Vec<(String, usize)> {
         let mut disabled = Vec::new();
         for (source, written) in
             read.iter().flat_map(|(source, file)| file.disables.iter().map(move |d| (source, d)))
         {
-            match drafts.iter().any(|draft| draft.rule.id == *written.rule.get_ref()) {
-                true => disabled.push(written.rule.get_ref().clone()),
-                false => self.unknown_rule(source, &written.rule, drafts),
+            match drafts.iter().find(|draft| draft.rule.id == *written.rule.get_ref()) {
+                Some(draft) => disabled.push((draft.rule.id.clone(), draft.rule.case)),
+                None => self.unknown_rule(source, &written.rule, drafts),
             }
         }
         disabled
@@ -284,78 +296,6 @@ impl Compiler<'_> {
         let hint = did_you_mean(name.get_ref(), drafts.iter().map(|draft| draft.rule.id.as_str()))
             .unwrap_or_else(|| "`acuse rules list` prints every rule".into());
         self.refuse(source, name, format!("unknown rule `{}`", name.get_ref()), hint);
-    }
-
-    /// Resolves `beats` over all rules, then leaves the disabled ones out.
-    fn without<'a>(&mut self, drafts: Vec<Draft<'a>>, disabled: &[String]) -> Vec<Draft<'a>> {
-        for draft in &drafts {
-            for name in &draft.written.beats {
-                if !drafts.iter().any(|other| other.rule.id == *name.get_ref()) {
-                    self.unknown_rule(draft.source, name, &drafts);
-                }
-            }
-        }
-        let mut kept: Vec<Draft<'a>> =
-            drafts.into_iter().filter(|draft| !disabled.contains(&draft.rule.id)).collect();
-        let places: BTreeMap<String, usize> =
-            kept.iter().enumerate().map(|(place, draft)| (draft.rule.id.clone(), place)).collect();
-        for draft in &mut kept {
-            let beaten = draft.written.beats.iter().filter_map(|name| places.get(name.get_ref()).copied());
-            draft.rule.beats = beaten.collect();
-        }
-        kept
-    }
-
-    /// The rules in an order in which each comes before those it beats; of several orders, the files' own.
-    fn order_of_beats(&mut self, drafts: &[Draft<'_>]) -> Vec<usize> {
-        let mut order = Vec::with_capacity(drafts.len());
-        let mut left: Vec<usize> = (0..drafts.len()).collect();
-        let beats = |a: usize, b: usize| drafts.get(a).is_some_and(|draft| draft.rule.beats.contains(&b));
-        while !left.is_empty() {
-            let free = left.iter().position(|rule| !left.iter().any(|other| beats(*other, *rule)));
-            match free {
-                Some(place) => order.push(left.remove(place)),
-                None => {
-                    self.cycle(drafts, &left);
-                    break;
-                }
-            }
-        }
-        order
-    }
-
-    /// Reports a cycle among rules of which each is beaten by another: walking from victor to victor finds one.
-    fn cycle(&mut self, drafts: &[Draft<'_>], left: &[usize]) {
-        let victor = |rule: usize| {
-            left.iter()
-                .copied()
-                .find(|other| drafts.get(*other).is_some_and(|draft| draft.rule.beats.contains(&rule)))
-        };
-        let mut walk: Vec<usize> = left.iter().copied().take(1).collect();
-        while let Some(next) = walk.last().and_then(|last| victor(*last)) {
-            if let Some(start) = walk.iter().position(|rule| *rule == next) {
-                walk.drain(..start);
-                break;
-            }
-            walk.push(next);
-        }
-        walk.reverse();
-        // Begin where the files begin, so that the message does not depend on the walk.
-        let first = walk.iter().enumerate().min_by_key(|(_, rule)| **rule).map_or(0, |(place, _)| place);
-        walk.rotate_left(first);
-        let Some(draft) = walk.first().and_then(|rule| drafts.get(*rule)) else { return };
-        let names: Vec<String> = walk
-            .iter()
-            .chain(walk.first())
-            .filter_map(|rule| drafts.get(*rule).map(|draft| format!("`{}`", draft.rule.id)))
-            .collect();
-        let message = format!("rules beat each other in a circle: {}", names.join(" beats "));
-        let place = walk
-            .get(1)
-            .or(walk.first())
-            .and_then(|next| drafts.get(*next))
-            .and_then(|next| draft.written.beats.iter().find(|name| *name.get_ref() == next.rule.id));
-        self.refuse(draft.source, place.unwrap_or(&draft.written.id), message, "remove one of these `beats`");
     }
 
     fn phrases(&mut self, source: &Arc<Source>, written: &[Written]) -> Vec<CompiledPhrase> {
@@ -371,7 +311,9 @@ impl Compiler<'_> {
             clauses.collect::<Result<_, Fault>>().map_err(whole)
         });
         match compiled {
-            Ok(clauses) => Some(CompiledPhrase { written: text.clone(), clauses }),
+            Ok(clauses) => {
+                Some(CompiledPhrase { written: text.clone(), origin: origin(source, written), clauses })
+            }
             Err((at, fault)) => {
                 self.fault(source, written, at, &fault);
                 None
@@ -416,12 +358,15 @@ impl Draft<'_> {
     fn add_examples(&mut self, source: &Arc<Source>, yes: &[Written], no: &[Written]) {
         let lines = yes.iter().map(|line| (line, true)).chain(no.iter().map(|line| (line, false)));
         self.rule.examples.extend(lines.map(|(line, wanted)| Example {
-            source: Arc::clone(source),
-            span: line.span(),
+            origin: origin(source, line),
             line: line.get_ref().clone(),
             wanted,
         }));
     }
+}
+
+fn origin(source: &Arc<Source>, written: &Written) -> Origin {
+    Origin { source: Arc::clone(source), span: written.span() }
 }
 
 impl From<WrittenField> for Field {

@@ -6,64 +6,105 @@ use std::ops::Range;
 use super::atom::Atom;
 use super::text::{Folded, Reading};
 use super::vocabulary::Sightings;
-use super::{AtomId, CompiledPhrase, Context, Field, Match, Rule, RuleSet, SetAside, Text, Verdict};
+use super::{
+    AtomId, CompiledPhrase, Context, Field, Mark, Match, Rule, RuleSet, SetAside, Shadow, Text, Verdict,
+};
 
 /// Names of attachments beyond this many are not read.
 const MAX_ATTACHMENTS: usize = 64;
 
 impl RuleSet {
-    pub(super) fn judge(&self, text: &Text<'_>) -> Verdict {
+    /// The verdict on a text, with one rule taken out of the shadow.
+    pub(super) fn judge_with(&self, text: &Text<'_>, acting: Option<usize>) -> Verdict {
         let mail = Reader::new(self, text);
-        let mut standing: Vec<Option<Vec<Match>>> = Vec::with_capacity(self.rules.len());
-        let mut aside: Vec<Option<String>> = Vec::with_capacity(self.rules.len());
-        for rule in &self.rules {
-            let (stands, because) = match mail.rule(rule) {
-                Stance::Silent => (None, None),
-                Stance::Stands(matches) => (Some(matches), None),
-                Stance::SetAside(because) => (None, Some(because)),
-            };
-            standing.push(stands);
-            aside.push(because);
+        let stances: Vec<Stance> = self.rules.iter().map(|rule| mail.rule(rule)).collect();
+        Verdict {
+            shadow: self.shadow(&stances),
+            contexts: mail.marks.into_iter().flatten().collect(),
+            ..self.verdict(&stances, acting)
         }
-        self.apply_beats(&mut standing, &mut aside);
-        self.verdict(standing, aside)
     }
 
-    /// Sets aside what a standing rule beats. Every rule comes after those that beat it, so its own standing is
-    /// settled when its turn comes, and a beaten rule beats nobody.
-    fn apply_beats(&self, standing: &mut [Option<Vec<Match>>], aside: &mut [Option<String>]) {
-        for place in &self.order {
-            let Some(rule) = self.rules.get(*place) else { continue };
-            if !matches!(standing.get(*place), Some(Some(_))) {
-                continue;
-            }
-            for beaten in &rule.beats {
-                if let (Some(stands), Some(because)) = (standing.get_mut(*beaten), aside.get_mut(*beaten))
-                    && stands.take().is_some()
-                {
-                    *because = Some(format!("beaten by {}", rule.id));
+    /// Calls `each` with the rule and the phrase, by their places, of every phrase that is in the text, whatever comes
+    /// of it.
+    pub(super) fn phrases_in(&self, text: &Text<'_>, mut each: impl FnMut(usize, usize)) {
+        let mail = Reader::new(self, text);
+        for (place, rule) in self.rules.iter().enumerate() {
+            for (number, phrase) in rule.any.iter().enumerate() {
+                if matches!(mail.phrase(phrase, &rule.fields, rule.negatable), Found::There(_)) {
+                    each(place, number);
                 }
             }
         }
     }
 
     /// The highest impact decides, and among rules of the same impact the first in the order of the files.
-    fn verdict(&self, standing: Vec<Option<Vec<Match>>>, aside: Vec<Option<String>>) -> Verdict {
-        let mut fired: Vec<(&Rule, Vec<Match>)> =
-            self.rules.iter().zip(standing).filter_map(|(rule, stands)| Some((rule, stands?))).collect();
+    fn verdict(&self, stances: &[Stance], acting: Option<usize>) -> Verdict {
+        let acts = |place: usize, rule: &Rule| !rule.shadow || acting == Some(place);
+        let victors = self.victors(stances, acts);
+        let mut fired: Vec<(&Rule, &[Match])> = Vec::new();
+        let mut set_aside = Vec::new();
+        for (place, (rule, stance)) in self.rules.iter().zip(stances).enumerate() {
+            match (stance, victors.get(place).copied().flatten()) {
+                _ if !acts(place, rule) => {}
+                (Stance::Silent, _) => {}
+                (Stance::SetAside(aside), _) => set_aside.push(aside.clone()),
+                (Stance::Stands(matches), None) => fired.push((rule, matches)),
+                (Stance::Stands(matches), Some(victor)) => set_aside.push(SetAside {
+                    rule: rule.id.clone(),
+                    because: format!("beaten by {}", victor.id),
+                    text: matches.first().map(|found| found.text.clone()),
+                    by: None,
+                }),
+            }
+        }
         fired.sort_by_key(|(rule, _)| std::cmp::Reverse(self.impact(rule)));
-        let set_aside =
-            self.rules.iter().zip(aside).filter_map(|(rule, because)| {
-                because.map(|because| SetAside { rule: rule.id.clone(), because })
-            });
         let deciding = fired.first().map(|(rule, _)| *rule);
         Verdict {
             impact: deciding.and_then(|rule| self.impact(rule)),
             rule: deciding.map(|rule| rule.id.clone()),
             case: deciding.and_then(|rule| self.cases.get(rule.case)).map(|case| case.id.clone()),
-            set_aside: set_aside.collect(),
-            matches: fired.into_iter().flat_map(|(_, matches)| matches).collect(),
+            set_aside,
+            matches: fired.into_iter().flat_map(|(_, matches)| matches).cloned().collect(),
+            ..Verdict::default()
         }
+    }
+
+    /// Per rule, the standing rule that beats it. Every rule comes after those that beat it, so its own standing is
+    /// settled when its turn comes, and a beaten rule beats nobody.
+    fn victors(&self, stances: &[Stance], acts: impl Fn(usize, &Rule) -> bool) -> Vec<Option<&Rule>> {
+        let mut victors = vec![None; self.rules.len()];
+        for place in &self.order {
+            let Some(rule) = self.rules.get(*place).filter(|rule| acts(*place, rule)) else { continue };
+            let stands = matches!(stances.get(*place), Some(Stance::Stands(_)));
+            if !stands || victors.get(*place).copied().flatten().is_some() {
+                continue;
+            }
+            for beaten in &rule.beats {
+                if let Some(victor) = victors.get_mut(*beaten) {
+                    victor.get_or_insert(rule);
+                }
+            }
+        }
+        victors
+    }
+
+    /// The rules in the shadow that would stand if they acted, each alone.
+    fn shadow(&self, stances: &[Stance]) -> Vec<Shadow> {
+        let shadows = self.rules.iter().zip(stances).enumerate().filter(|(_, (rule, _))| rule.shadow);
+        let told = shadows.filter_map(|(place, (rule, stance))| {
+            let Stance::Stands(_) = stance else { return None };
+            let with = self.verdict(stances, Some(place));
+            let found = with.matches.iter().find(|found| found.rule == rule.id)?;
+            Some(Shadow {
+                rule: rule.id.clone(),
+                case: self.cases.get(rule.case)?.id.clone(),
+                impact: found.impact,
+                text: found.text.clone(),
+                decides: with.rule.as_ref() == Some(&rule.id),
+            })
+        });
+        told.collect()
     }
 }
 
@@ -71,14 +112,17 @@ impl RuleSet {
 enum Stance {
     Silent,
     Stands(Vec<Match>),
-    SetAside(String),
+    SetAside(SetAside),
 }
 
 /// Whether a phrase is there.
 enum Found<'r> {
     Nowhere,
-    /// Only where a negator takes it back.
-    Negated,
+    /// Only where this negator takes it back.
+    Negated {
+        hit: Hit<'r>,
+        negator: usize,
+    },
     There(Vec<Hit<'r>>),
 }
 
@@ -92,6 +136,8 @@ struct Hit<'r> {
 struct Reader<'r> {
     rules: &'r RuleSet,
     pages: Vec<Page<'r>>,
+    /// Per context, whether it marks the mail.
+    marks: Vec<Option<Mark>>,
 }
 
 /// One text of the mail: a field, or one attachment's name.
@@ -155,11 +201,19 @@ impl<'r> Page<'r> {
             let plain = || self.plain.get_or_init(|| self.folded.plain()).as_str();
             let occurrence = |range: Range<usize>| Occurrence {
                 sentence: self.folded.sentence(range.start),
-                negated: self.folded.is_negated(range.start),
+                negated: self.folded.negator_of(range.start).is_some(),
                 range,
             };
             atom.find(&self.folded, &self.sightings, plain).into_iter().map(occurrence).collect()
         })
+    }
+}
+
+impl Hit<'_> {
+    /// The words as the customer wrote them.
+    fn text(&self) -> Option<String> {
+        let place = self.page.folded.place(&self.range)?;
+        Some(self.page.original.get(place.bytes)?.to_owned())
     }
 }
 
@@ -169,42 +223,62 @@ impl<'r> Reader<'r> {
         let own_text = Page::new(rules, Field::OwnText, text.own_text, Reading::Prose);
         let names = text.attachments.iter().take(MAX_ATTACHMENTS);
         let attachments = names.map(|name| Page::new(rules, Field::Attachments, name, Reading::FileName));
-        Self { rules, pages: subject.into_iter().chain([own_text]).chain(attachments).collect() }
+        let pages = subject.into_iter().chain([own_text]).chain(attachments).collect();
+        let mut mail = Self { rules, pages, marks: Vec::new() };
+        mail.marks = rules.contexts.iter().map(|context| mail.mark(context)).collect();
+        mail
     }
 
     fn rule(&self, rule: &Rule) -> Stance {
         let mut matches = Vec::new();
-        let mut negated = false;
+        let mut denied = None;
         for phrase in &rule.any {
             match self.phrase(phrase, &rule.fields, rule.negatable) {
                 Found::Nowhere => {}
-                Found::Negated => negated = true,
+                Found::Negated { hit, negator } => denied = denied.or(Some((hit, negator))),
                 Found::There(hits) => {
                     matches.extend(hits.iter().filter_map(|hit| self.report(rule, phrase, hit)))
                 }
             }
         }
-        if matches.is_empty() {
-            return if negated { Stance::SetAside("negated".into()) } else { Stance::Silent };
+        let aside = |because: String, text: Option<String>, by: Option<String>| {
+            Stance::SetAside(SetAside { rule: rule.id.clone(), because, text, by })
+        };
+        let Some(first) = matches.first().map(|found: &Match| found.text.clone()) else {
+            let Some((hit, negator)) = denied else { return Stance::Silent };
+            let denial = Hit { page: hit.page, range: negator..hit.range.end };
+            return aside("negated".into(), hit.text(), denial.text());
+        };
+        let mut exceptions = rule.unless.iter();
+        if let Some((phrase, by)) =
+            exceptions.find_map(|phrase| Some((phrase, self.words(phrase, &rule.fields)?)))
+        {
+            return aside(format!("unless \"{}\"", phrase.written), Some(first), Some(by));
         }
-        if let Some(phrase) = rule.unless.iter().find(|phrase| self.is_there(phrase, &rule.fields)) {
-            return Stance::SetAside(format!("unless \"{}\"", phrase.written));
-        }
-        let mut contexts = rule.silenced_by.iter().filter_map(|place| self.rules.contexts.get(*place));
-        if let Some(context) = contexts.find(|context| self.is_about(context)) {
-            return Stance::SetAside(format!("silenced by {}", context.id));
+        let mut marks = rule.silenced_by.iter().filter_map(|place| self.marks.get(*place)?.as_ref());
+        if let Some(mark) = marks.next() {
+            return aside(format!("silenced by {}", mark.context), Some(first), Some(mark.text.clone()));
         }
         Stance::Stands(matches)
     }
 
-    fn is_about(&self, context: &Context) -> bool {
-        let any_is_there =
-            |phrases: &[CompiledPhrase]| phrases.iter().any(|phrase| self.is_there(phrase, &Field::ALL));
-        any_is_there(&context.any) && !any_is_there(&context.unless)
+    fn mark(&self, context: &'r Context) -> Option<Mark> {
+        let first = |phrases: &'r [CompiledPhrase]| {
+            phrases.iter().find_map(|phrase| Some((phrase, self.words(phrase, &Field::ALL)?)))
+        };
+        let (phrase, text) = first(&context.any)?;
+        match first(&context.unless) {
+            Some(_) => None,
+            None => Some(Mark { context: context.id.clone(), phrase: phrase.written.clone(), text }),
+        }
     }
 
-    fn is_there(&self, phrase: &CompiledPhrase, fields: &[Field]) -> bool {
-        matches!(self.phrase(phrase, fields, true), Found::There(_))
+    /// The first words that a phrase finds.
+    fn words(&self, phrase: &CompiledPhrase, fields: &[Field]) -> Option<String> {
+        match self.phrase(phrase, fields, true) {
+            Found::There(hits) => hits.first()?.text(),
+            Found::Nowhere | Found::Negated { .. } => None,
+        }
     }
 
     /// A phrase is there when each of its clauses is in some field that the rule reads.
@@ -214,36 +288,36 @@ impl<'r> Reader<'r> {
             return Found::Nowhere;
         }
         let mut hits = Vec::new();
-        let mut negated = false;
+        let mut denied = None;
         for clause in &phrase.clauses {
             match self.clause(clause, fields, negatable) {
                 Found::Nowhere => return Found::Nowhere,
-                Found::Negated => negated = true,
                 Found::There(found) => hits.extend(found),
+                negated => denied = denied.or(Some(negated)),
             }
         }
-        if negated { Found::Negated } else { Found::There(hits) }
+        denied.unwrap_or(Found::There(hits))
     }
 
     /// The first place of a clause in each field.
     fn clause(&self, clause: &[AtomId], fields: &[Field], negatable: bool) -> Found<'_> {
         let mut hits: Vec<Hit<'_>> = Vec::new();
-        let mut negated = false;
+        let mut denied = None;
         for page in self.pages(fields).filter(|page| page.may_hold(clause)) {
             if hits.last().is_some_and(|hit| hit.page.field == page.field) {
                 continue; // another attachment has it
             }
             if let Some(ranges) = page.sentence_with(clause, &self.rules.atoms, negatable) {
                 hits.extend(ranges.into_iter().map(|range| Hit { page, range }));
-            } else if negatable {
-                negated |= page.sentence_with(clause, &self.rules.atoms, false).is_some();
+            } else if negatable && let Some(ranges) = page.sentence_with(clause, &self.rules.atoms, false) {
+                let negated = |range: Range<usize>| {
+                    let negator = page.folded.negator_of(range.start)?;
+                    Some(Found::Negated { hit: Hit { page, range }, negator })
+                };
+                denied = denied.or(ranges.into_iter().find_map(negated));
             }
         }
-        match (hits.is_empty(), negated) {
-            (false, _) => Found::There(hits),
-            (true, true) => Found::Negated,
-            (true, false) => Found::Nowhere,
-        }
+        if hits.is_empty() { denied.unwrap_or(Found::Nowhere) } else { Found::There(hits) }
     }
 
     fn pages<'a>(&'a self, fields: &[Field]) -> impl Iterator<Item = &'a Page<'r>> {
@@ -257,7 +331,7 @@ impl<'r> Reader<'r> {
             impact: self.rules.impact(rule)?,
             phrase: phrase.written.clone(),
             field: hit.page.field,
-            text: hit.page.original.get(place.bytes)?.to_owned(),
+            text: hit.text()?,
             start: place.chars.start,
             end: place.chars.end,
         })

@@ -1,16 +1,11 @@
 //! The `yes` and `no` lines beside each rule, judged by the whole policy.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use super::{ExampleFailure, Field, Rule, RuleSet, Text, Verdict};
-use crate::problem::{Problem, Source};
+use super::{ExampleFailure, Field, Origin, Rule, RuleSet, Text, Verdict};
 
 /// A `yes` or `no` line.
 #[derive(Debug)]
 pub(super) struct Example {
-    pub source: Arc<Source>,
-    pub span: Range<usize>,
+    pub origin: Origin,
     pub line: String,
     /// Whether it is a `yes`.
     pub wanted: bool,
@@ -18,13 +13,15 @@ pub(super) struct Example {
 
 impl RuleSet {
     pub(super) fn failures(&self) -> Vec<ExampleFailure> {
+        let rules = self.rules.iter().enumerate();
         let examples =
-            self.rules.iter().flat_map(|rule| rule.examples.iter().map(move |example| (rule, example)));
-        examples.filter_map(|(rule, example)| self.failure(rule, example)).collect()
+            rules.flat_map(|(place, rule)| rule.examples.iter().map(move |example| (place, rule, example)));
+        examples.filter_map(|(place, rule, example)| self.failure(place, rule, example)).collect()
     }
 
-    fn failure(&self, rule: &Rule, example: &Example) -> Option<ExampleFailure> {
-        let verdict = self.judge(&example.as_text(rule, &[&example.line]));
+    /// A rule in the shadow is tried as if it acted, so that taking it out of the shadow breaks nothing.
+    fn failure(&self, place: usize, rule: &Rule, example: &Example) -> Option<ExampleFailure> {
+        let verdict = self.judge_with(&example.as_text(rule, &[&example.line]), Some(place));
         let case = self.cases.get(rule.case)?.id.as_str();
         if (verdict.case.as_deref() == Some(case)) == example.wanted {
             return None;
@@ -34,7 +31,7 @@ impl RuleSet {
             Some(other) => format!("this line comes out as `{other}`, not as `{case}`"),
             None => format!("this line comes out as nothing, not as `{case}`"),
         };
-        let problem = Problem::error(&example.source, Some(example.span.clone()), message);
+        let problem = example.origin.error(message);
         Some(ExampleFailure { problem: problem.with_hint(why(rule, &verdict, example.wanted)) })
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeTable, DeValue};
 
-use crate::problem::{Problem, Source, did_you_mean};
+use crate::problem::{Problem, Source, did_you_mean, read};
 use crate::ticket::{Bilingual, Impact};
 
 /// A text and where it stands.
@@ -70,6 +70,8 @@ pub(super) struct WrittenRule {
     pub fields: Spanned<Vec<WrittenField>>,
     #[serde(default = "yes")]
     pub negatable: bool,
+    #[serde(default)]
+    pub shadow: bool,
     #[serde(default)]
     pub yes: Vec<Written>,
     #[serde(default)]
@@ -187,7 +189,9 @@ impl Reader<'_> {
 
     fn tables<T: DeserializeOwned>(&mut self, name: &Written, value: Spanned<DeValue<'_>>) -> Vec<T> {
         match value.into_inner() {
-            DeValue::Array(tables) => tables.into_iter().filter_map(|table| self.table(table)).collect(),
+            DeValue::Array(tables) => {
+                tables.into_iter().filter_map(|table| read(self.source, table, self.problems)).collect()
+            }
             _ => {
                 let name_text = name.get_ref();
                 self.refuse(
@@ -200,26 +204,12 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads one table; an unknown key is noted and put aside, so that the next problem shows as well.
-    fn table<T: DeserializeOwned>(&mut self, mut value: Spanned<DeValue<'_>>) -> Option<T> {
-        loop {
-            let error = match T::deserialize(ValueDeserializer::from(value.clone())) {
-                Ok(entry) => return Some(entry),
-                Err(error) => error,
-            };
-            self.problems.push(Problem::of_toml(self.source, &error));
-            let unknown = error.message().strip_prefix("unknown field `")?.split('`').next()?;
-            let DeValue::Table(table) = value.get_mut() else { return None };
-            table.remove(unknown)?;
-        }
-    }
-
     fn word_sets(&mut self, sets: DeTable<'_>) -> Vec<WordSet> {
         in_order(sets).into_iter().filter_map(|(name, value)| self.word_set(name, value)).collect()
     }
 
     fn word_set(&mut self, name: Written, value: Spanned<DeValue<'_>>) -> Option<WordSet> {
-        let words = self.table(value)?;
+        let words = read(self.source, value, self.problems)?;
         Some(WordSet { name, words })
     }
 }

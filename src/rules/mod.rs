@@ -6,20 +6,27 @@
 //!
 //! `text` folds the mail, `vocabulary` tells which words of the phrases are in it, `atom` finds the phrases, and
 //! `evaluate` decides.
-//! `file` reads what operators write, `phrase` its language, and `compile` makes a [`RuleSet`] of both.
+//! `file` reads what operators write, `phrase` its language, and `compile` makes a [`RuleSet`] of both. `lint` finds
+//! what is allowed and hardly meant: `cover` which phrase makes another needless, `breadth` which is in too many mails.
 
 mod atom;
 mod compile;
+mod breadth;
+mod cover;
 mod evaluate;
 mod examples;
 mod file;
+mod lint;
+mod near;
 mod negation;
 mod phrase;
 mod score;
+mod telling;
 mod text;
 mod token;
 mod vocabulary;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -30,7 +37,9 @@ use atom::Atom;
 use examples::Example;
 use vocabulary::Vocabulary;
 
+pub use breadth::Breadth;
 pub use score::{PerImpact, Row, Score, Wrong};
+pub use telling::{Heap, Idea, TellingWord, WordCounts, content_words, ideas, sentence_with};
 
 /// The files that rules are made of, each with the name its problems print.
 #[derive(Debug, Clone)]
@@ -69,6 +78,10 @@ pub struct RuleSet {
     rules: Vec<Rule>,
     /// The rules' places, each before those it beats.
     order: Vec<usize>,
+    /// Where each case is first written.
+    case_origins: Vec<Origin>,
+    /// The rules that `[[disable]]` switched off, and their cases.
+    disabled: Vec<(String, usize)>,
     atoms: Vec<Atom>,
     vocabulary: Vocabulary,
 }
@@ -84,7 +97,7 @@ impl RuleSet {
     /// The highest standing impact decides; among rules of that impact, the one that comes first in the files
     /// (shipped before local, high before medium before low).
     pub fn evaluate(&self, text: &Text<'_>) -> Verdict {
-        self.judge(text)
+        self.judge_with(text, None)
     }
 
     /// The case of that id.
@@ -99,11 +112,47 @@ impl RuleSet {
 
     /// Every rule in force, in the order of the files.
     pub fn rules(&self) -> impl Iterator<Item = RuleSummary<'_>> {
-        self.rules.iter().filter_map(|rule| {
-            let case = self.cases.get(rule.case)?;
-            let phrases = rule.any.iter().map(|phrase| phrase.written.as_str()).collect();
-            Some(RuleSummary { id: &rule.id, case: &case.id, impact: case.impact, phrases })
+        self.rules.iter().enumerate().filter_map(|(place, rule)| self.summary(place, rule))
+    }
+
+    fn summary<'a>(&'a self, place: usize, rule: &'a Rule) -> Option<RuleSummary<'a>> {
+        fn written(phrases: &[CompiledPhrase]) -> Vec<&str> {
+            phrases.iter().map(|phrase| phrase.written.as_str()).collect()
+        }
+        let lines = |wanted: bool| {
+            let lines = rule.examples.iter().filter(|example| example.wanted == wanted);
+            lines.map(|example| example.line.as_str()).collect()
+        };
+        let case = self.cases.get(rule.case)?;
+        let ids = |rules: &[usize]| {
+            rules.iter().filter_map(|rule| Some(self.rules.get(*rule)?.id.as_str())).collect()
+        };
+        let silencers = rule.silenced_by.iter().filter_map(|place| self.contexts.get(*place));
+        let victors = self.rules.iter().filter(|other| other.beats.contains(&place));
+        let (line, _) = rule.origin.line_and_column();
+        Some(RuleSummary {
+            id: &rule.id,
+            case: &case.id,
+            impact: case.impact,
+            shadow: rule.shadow,
+            phrases: written(&rule.any),
+            unless: written(&rule.unless),
+            silenced_by: silencers.map(|context| context.id.as_str()).collect(),
+            beats: ids(&rule.beats),
+            beaten_by: victors.map(|other| other.id.as_str()).collect(),
+            fields: &rule.fields,
+            negatable: rule.negatable,
+            yes: lines(true),
+            no: lines(false),
+            file: &rule.origin.source.name,
+            line,
         })
+    }
+
+    /// What is wrong or hardly meant in rules that compile: every `yes` and `no` line that comes out otherwise, every
+    /// case of the manual that no rule claims, and warnings.
+    pub fn check(&self) -> Vec<Problem> {
+        self.lint()
     }
 
     /// Runs every rule's `yes` and `no` lines under the whole set; one failure per line that comes out otherwise.
@@ -128,21 +177,77 @@ pub struct RuleSummary<'a> {
     pub case: &'a str,
     /// Its case's impact.
     pub impact: Impact,
+    /// It is tried, and decides nothing.
+    pub shadow: bool,
     /// Its phrases as written.
     pub phrases: Vec<&'a str>,
+    /// The phrases that set it aside.
+    pub unless: Vec<&'a str>,
+    /// The contexts that silence it.
+    pub silenced_by: Vec<&'a str>,
+    /// The rules that it sets aside.
+    pub beats: Vec<&'a str>,
+    /// The rules that set it aside.
+    pub beaten_by: Vec<&'a str>,
+    /// What it reads.
+    #[serde(rename = "where")]
+    pub fields: &'a [Field],
+    /// Whether a negator takes its matches back.
+    pub negatable: bool,
+    /// What must come out as its case.
+    pub yes: Vec<&'a str>,
+    /// What must not.
+    pub no: Vec<&'a str>,
+    /// The file that defines it.
+    pub file: &'a str,
+    /// The line of its id, from 1.
+    pub line: usize,
+}
+
+/// Where in an operator's file something stands.
+#[derive(Debug, Clone)]
+struct Origin {
+    source: Arc<Source>,
+    span: Range<usize>,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (line, column) = self.line_and_column();
+        write!(f, "{}:{line}:{column}", self.source.name)
+    }
+}
+
+impl Origin {
+    fn error(&self, message: impl Into<String>) -> Problem {
+        Problem::error(&self.source, Some(self.span.clone()), message)
+    }
+
+    fn warning(&self, message: impl Into<String>) -> Problem {
+        Problem::warning(&self.source, Some(self.span.clone()), message)
+    }
+
+    fn line_and_column(&self) -> (usize, usize) {
+        self.source.line_and_column(self.span.start)
+    }
 }
 
 /// A rule, its names resolved to places in the [`RuleSet`].
 #[derive(Debug)]
 struct Rule {
     id: String,
+    /// Where its id stands.
+    origin: Origin,
     case: usize,
     any: Vec<CompiledPhrase>,
     unless: Vec<CompiledPhrase>,
     silenced_by: Vec<usize>,
     beats: Vec<usize>,
+    /// Where each of those is named.
+    beats_at: Vec<Origin>,
     fields: Vec<Field>,
     negatable: bool,
+    shadow: bool,
     examples: Vec<Example>,
 }
 
@@ -158,6 +263,7 @@ struct Context {
 #[derive(Debug)]
 struct CompiledPhrase {
     written: String,
+    origin: Origin,
     clauses: Vec<Vec<AtomId>>,
 }
 
@@ -188,6 +294,12 @@ pub struct Verdict {
     pub matches: Vec<Match>,
     /// The rules that matched and do not stand.
     pub set_aside: Vec<SetAside>,
+    /// The contexts that mark the mail, each with the words that say so.
+    #[serde(default)]
+    pub contexts: Vec<Mark>,
+    /// The rules in the shadow that would stand.
+    #[serde(default)]
+    pub shadow: Vec<Shadow>,
 }
 
 /// Words of a mail that a rule recognised.
@@ -224,6 +336,15 @@ pub enum Field {
 impl Field {
     /// Every field, in the order in which they are read.
     pub const ALL: [Self; 3] = [Self::Subject, Self::OwnText, Self::Attachments];
+
+    /// Its word in a rule's `where`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::OwnText => "body",
+            Self::Attachments => "attachments",
+        }
+    }
 }
 
 /// A rule that matched and was set aside.
@@ -233,6 +354,39 @@ pub struct SetAside {
     pub rule: String,
     /// Why, in words for a person: `beaten by service-down`, `unless "fue la luz"`, `silenced by resolved`, `negated`.
     pub because: String,
+    /// What it had recognised, as the customer wrote it.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// The words that set it aside: what `unless` or the context found, or from the negator on; `None` when a rule
+    /// did, whose matches stand above.
+    #[serde(default)]
+    pub by: Option<String>,
+}
+
+/// A context that marks a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The context's id.
+    pub context: String,
+    /// The phrase that was found first.
+    pub phrase: String,
+    /// The words as the customer wrote them.
+    pub text: String,
+}
+
+/// A rule in the shadow that matched a mail: what would happen if it acted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// The rule's id.
+    pub rule: String,
+    /// Its case.
+    pub case: String,
+    /// Its impact.
+    pub impact: Impact,
+    /// The words that it recognised first, as the customer wrote them.
+    pub text: String,
+    /// Whether it would decide.
+    pub decides: bool,
 }
 
 /// A `yes` or `no` line that came out otherwise.

@@ -98,6 +98,8 @@ pub(super) enum Fault {
     OpenRegex,
     #[error("{0}")]
     BadRegex(String),
+    #[error("the phrase needs {0} words in a row")]
+    TooLong(usize),
     #[error("the phrase makes too large an automaton")]
     TooLarge,
 }
@@ -135,6 +137,10 @@ impl Fault {
             Self::NoWord(_) => "write letters or digits".into(),
             Self::OpenRegex => "write '/…/' with a slash at both ends".into(),
             Self::BadRegex(_) => "see https://docs.rs/regex for the syntax; there is no look-around".into(),
+            Self::TooLong(_) => format!(
+                "no customer writes {MAX_WORDS} words the same: keep those that tell, with `..N` between; the sentence \
+                 itself belongs to `yes`"
+            ),
             Self::TooLarge => "use smaller gaps, smaller sets or shorter repetitions".into(),
         }
     }
@@ -145,6 +151,9 @@ pub(super) type Located = (Range<usize>, Fault);
 
 /// The widest gap; beyond it `&` says what is meant.
 const MAX_GAP: u8 = 20;
+
+/// A row of more words than this was pasted, not thought of.
+const MAX_WORDS: usize = 30;
 
 /// Words shorter than this are one error away from too many others (*parado*, *pagado*).
 const NEAR_LETTERS: usize = 7;
@@ -200,11 +209,25 @@ impl Part {
         if !elements.iter().any(is_mandatory) {
             return Err((span, Fault::MatchesNothing));
         }
+        let words = elements.iter().map(Element::fewest_words).sum();
+        if words > MAX_WORDS {
+            return Err((span, Fault::TooLong(words)));
+        }
         Ok(Self::Words(elements))
     }
 }
 
 impl Element {
+    /// How many words it takes at least.
+    fn fewest_words(&self) -> usize {
+        match self {
+            Self::OneOf { alternatives, optional: false } => {
+                alternatives.iter().map(|units| units.len()).min().unwrap_or_default()
+            }
+            Self::OneOf { .. } | Self::Gap(_) => 0,
+        }
+    }
+
     fn parse(item: &Item<'_>, sets: &Sets) -> Result<Self, Located> {
         let fail = |fault| Err((item.span(), fault));
         if let Some(number) = item.text.strip_prefix("..") {

@@ -73,6 +73,15 @@ pub(super) fn body(text: &str) -> Text<'_> {
     Text { subject: None, own_text: text, attachments: &[] }
 }
 
+/// What was set aside, in a line each.
+fn told(verdict: &Verdict) -> Vec<String> {
+    let line = |aside: &SetAside| {
+        let by = aside.by.as_ref().map(|by| format!(" by {by:?}")).unwrap_or_default();
+        format!("{}: {} ({}){by}", aside.rule, aside.because, aside.text.clone().unwrap_or_default())
+    };
+    verdict.set_aside.iter().map(line).collect()
+}
+
 #[test]
 fn negated_matches_do_not_count_unless_the_rule_says_so() {
     let rule = |more: &str| {
@@ -83,7 +92,7 @@ fn negated_matches_do_not_count_unless_the_rule_says_so() {
     };
     let verdict = rule("").evaluate(&body("No es la clave."));
     assert_eq!(verdict.rule, None);
-    assert_eq!(verdict.set_aside, [SetAside { rule: "r".into(), because: "negated".into() }]);
+    assert_eq!(told(&verdict), ["r: negated (clave) by \"No es la clave\""]);
     assert_eq!(rule("negatable = false").evaluate(&body("No es la clave.")).rule.as_deref(), Some("r"));
     // One mention that stands is enough.
     let text = "No es la clave del correo. Es la clave de FTP.";
@@ -106,10 +115,20 @@ fn unless_and_contexts_set_aside() {
         "#,
         &[],
     );
-    let because = |text: &str| set.evaluate(&body(text)).set_aside.first().map(|aside| aside.because.clone());
-    assert_eq!(because("Se cayó el internet").as_deref(), Some("unless \"cayo el internet\""));
-    assert_eq!(because("Se cayó. Ya funciona.").as_deref(), Some("silenced by resolved"));
-    assert_eq!(because("Se cayó. Ya funciona. Pero ahora otra vez."), None);
+    let because = |text: &str| told(&set.evaluate(&body(text)));
+    assert_eq!(
+        because("Se cayó el Internet"),
+        ["down: unless \"cayo el internet\" (Se cayó) by \"cayó el Internet\""]
+    );
+    assert_eq!(because("Se cayó. Ya funciona."), ["down: silenced by resolved (Se cayó) by \"Ya funciona\""]);
+    assert_eq!(because("Se cayó. Ya funciona. Pero ahora otra vez."), [""; 0]);
+    let mark = Mark { context: "resolved".into(), phrase: "ya funciona".into(), text: "Ya funciona".into() };
+    assert_eq!(
+        set.evaluate(&body("Ya funciona.")).contexts,
+        [mark],
+        "a mark is told whether it silences or not"
+    );
+    assert_eq!(set.evaluate(&body("Ya funciona, pero ahora no.")).contexts, []);
 }
 
 pub(super) const BEATS: &str = r#"
@@ -140,7 +159,54 @@ fn a_standing_rule_beats_and_a_beaten_one_does_not() {
     assert_eq!(rule("alfa beta").as_deref(), Some("b"), "the specific rule wins over a higher impact");
     assert_eq!(rule("alfa beta gama").as_deref(), Some("a"), "c beats b, so b does not beat a");
     let verdict = set.evaluate(&body("alfa beta"));
-    assert_eq!(verdict.set_aside, [SetAside { rule: "a".into(), because: "beaten by b".into() }]);
+    assert_eq!(told(&verdict), ["a: beaten by b (alfa)"]);
+}
+
+#[test]
+fn a_rule_in_the_shadow_is_told_and_changes_nothing() {
+    let set = compile(&BEATS.replace("beats = [\"a\"]", "beats = [\"a\"]\nshadow = true"), &[]);
+    let shadow = |decides| Shadow {
+        rule: "b".into(),
+        case: "data-loss".into(),
+        impact: Impact::Medium,
+        text: "beta".into(),
+        decides,
+    };
+    let verdict = set.evaluate(&body("alfa beta"));
+    assert_eq!(verdict.rule.as_deref(), Some("a"), "it beats nobody");
+    assert_eq!(verdict.matches.len(), 1);
+    assert_eq!((verdict.shadow, verdict.set_aside), (vec![shadow(true)], vec![]));
+    let alone = set.evaluate(&body("beta"));
+    assert_eq!((alone.impact, alone.matches.len()), (None, 0));
+    assert_eq!(alone.shadow, [shadow(true)]);
+    assert_eq!(set.evaluate(&body("beta gama")).shadow, [], "what is beaten would not stand");
+    assert_eq!(set.evaluate(&body("no es beta")).shadow, []);
+    assert!(set.rules().any(|rule| rule.id == "b" && rule.shadow));
+}
+
+#[test]
+fn a_rule_in_the_shadow_that_would_not_decide_says_so() {
+    let set = compile(&BEATS.replace("beats = [\"a\"]", "shadow = true"), &[]);
+    let verdict = set.evaluate(&body("alfa beta"));
+    assert_eq!(verdict.shadow.iter().map(|shadow| shadow.decides).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn the_examples_of_a_rule_in_the_shadow_are_tried_as_if_it_acted() {
+    let shadow = |yes: &str| {
+        BEATS.replace("beats = [\"a\"]\nyes = [\"beta\"]", &format!("shadow = true\nyes = [\"{yes}\"]"))
+    };
+    assert_eq!(compile(&shadow("beta"), &[]).run_examples().len(), 0);
+    let failures = compile(&shadow("alfa beta"), &[]).run_examples();
+    assert!(failures[0].problem.message.contains("comes out as `outage`, not as `data-loss`"));
+}
+
+#[test]
+fn a_verdict_stored_before_shadows_and_contexts_were_still_reads() {
+    let old = r#"{"impact":null,"rule":null,"case":null,"matches":[],"set_aside":[{"rule":"a","because":"negated"}]}"#;
+    let verdict: Verdict = serde_json::from_str(old).unwrap();
+    assert_eq!(told(&verdict), ["a: negated ()"]);
+    assert_eq!((verdict.shadow, verdict.contexts), (vec![], vec![]));
 }
 
 #[test]
@@ -207,7 +273,9 @@ fn a_verdict_has_the_keys_that_programs_rely_on() {
           "end": 28
         }
       ],
-      "set_aside": []
+      "set_aside": [],
+      "contexts": [],
+      "shadow": []
     }
     "#);
     let back: Verdict = serde_json::from_str(&serde_json::to_string(&verdict).unwrap()).unwrap();

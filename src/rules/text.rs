@@ -132,25 +132,25 @@ impl Folded {
         self.folded_word(word).starts_with(NEGATOR)
     }
 
-    /// Whether a negator stands before this word with nothing but copulas, articles and possessives between:
+    /// The negator that stands before this word with nothing but copulas, articles and possessives between:
     /// *no es la* clave, *not my* firewall, *sin* firewall; but not "no *puedo cambiar* la clave". A word that
     /// negates is never negated itself: `no carga` is what it says.
-    pub fn is_negated(&self, word: usize) -> bool {
+    pub fn negator_of(&self, word: usize) -> Option<usize> {
         if self.negates(word) {
-            return false;
+            return None;
         }
         let sentence = self.sentence(word);
         let before = (0..word).rev().take_while(|i| self.sentence(*i) == sentence);
         for i in before.take(NEGATION_REACH) {
             if self.negates(i) {
-                return self.words.get(i).is_some_and(|word| !word.pauses);
+                return self.words.get(i).filter(|word| !word.pauses).map(|_| i);
             }
             let letters = self.folded_word(i).get(1..).unwrap_or_default();
             if !negation::is_transparent(letters) {
-                return false;
+                return None;
             }
         }
-        false
+        None
     }
 
     fn folded_word(&self, word: usize) -> &str {

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use super::near::{Nears, is_near};
 use super::negation;
 use super::phrase::{Alternative, Unit};
 use super::text::{self, Folded};
@@ -87,7 +88,7 @@ impl VocabularyBuilder {
             Unit::Near(word) => Some((word.clone(), symbol)),
             _ => None,
         });
-        Vocabulary { nears: nears.collect(), entries: entries(&symbols), rows, choices, begun }
+        Vocabulary { nears: Nears::new(nears), entries: entries(&symbols), rows, choices, begun, symbols }
     }
 }
 
@@ -168,15 +169,71 @@ fn head(word: &str) -> u64 {
 pub(super) struct Vocabulary {
     entries: Vec<Entry>,
     /// Words one letter of which may be wrong, without separator.
-    nears: Vec<(String, Symbol)>,
+    nears: Nears,
     rows: Vec<Vec<Symbol>>,
     /// Per choice, its alternatives as written, each with its first word.
     choices: Vec<Vec<(Symbol, RowId)>>,
     /// Per symbol, the choices with an alternative that begins with it.
     begun: Vec<Vec<ChoiceId>>,
+    /// The words themselves.
+    symbols: Vec<Unit>,
 }
 
 impl Vocabulary {
+    /// Whether each alternative of `narrow` is found wherever one of `wide` is looked for.
+    pub fn covers(&self, wide: ChoiceId, narrow: ChoiceId) -> bool {
+        let covers = |wide: &[Symbol], narrow: &[Symbol]| {
+            wide.len() == narrow.len()
+                && wide.iter().zip(narrow).all(|(wide, narrow)| self.word_covers(*wide, *narrow))
+        };
+        wide == narrow
+            || self.rows_of(narrow).all(|narrow| self.rows_of(wide).any(|wide| covers(wide, narrow)))
+    }
+
+    fn word_covers(&self, wide: Symbol, narrow: Symbol) -> bool {
+        let (Some(a), Some(b)) = (self.symbols.get(wide), self.symbols.get(narrow)) else { return false };
+        let letters = |word: &str| word.strip_prefix([text::WORD, text::NEGATOR]).map(str::to_owned);
+        match (a, b) {
+            _ if a == b => true,
+            (Unit::Stem(stem), Unit::Exact(word) | Unit::Stem(word)) => {
+                match (letters(stem), letters(word)) {
+                    (Some(stem), Some(word)) => word.starts_with(&stem),
+                    _ => word.starts_with(stem.as_str()),
+                }
+            }
+            (Unit::Near(near), Unit::Exact(word)) => {
+                letters(word).is_some_and(|word| is_near(near.as_bytes(), word.as_bytes()))
+            }
+            (Unit::Token(kinds), Unit::Exact(word)) => word.starts_with(*kinds),
+            (Unit::Token(kinds), Unit::Token(others)) => others.iter().all(|kind| kinds.contains(kind)),
+            _ => false,
+        }
+    }
+
+    /// The most words that an alternative has.
+    pub fn longest(&self, choice: ChoiceId) -> usize {
+        self.rows_of(choice).map(<[Symbol]>::len).max().unwrap_or_default()
+    }
+
+    /// Whether a word of an alternative may be one that negates.
+    pub fn may_negate(&self, choice: ChoiceId) -> bool {
+        let may_negate = |symbol: &Symbol| match self.symbols.get(*symbol) {
+            Some(Unit::Exact(word)) => word.starts_with(text::NEGATOR),
+            Some(Unit::Stem(stem)) => {
+                let letters = stem.strip_prefix([text::WORD, text::NEGATOR]);
+                letters.is_some_and(negation::begins_a_negator)
+            }
+            Some(Unit::Near(_)) => true,
+            Some(Unit::Token(_)) | None => false,
+        };
+        self.rows_of(choice).any(|row| row.iter().any(may_negate))
+    }
+
+    fn rows_of(&self, choice: ChoiceId) -> impl Iterator<Item = &[Symbol]> {
+        let rows = self.choices.get(choice).into_iter().flatten();
+        rows.filter_map(|(_, row)| self.rows.get(*row)).map(Vec::as_slice)
+    }
+
     /// Looks every word of a text up.
     pub fn look_up(&self, folded: &Folded) -> Sightings<'_> {
         let mut bounds = vec![0];
@@ -224,21 +281,7 @@ impl Vocabulary {
             place = entry.shorter;
         }
         if let Some(letters) = word.strip_prefix([text::WORD, text::NEGATOR]) {
-            let near = self.nears.iter().filter(|(near, _)| is_near(near.as_bytes(), letters.as_bytes()));
-            near.for_each(|(_, symbol)| see(*symbol));
-        }
-    }
-}
-
-/// Whether the words are the same but for one letter replaced, left out or put in, or two neighbours swapped.
-fn is_near(a: &[u8], b: &[u8]) -> bool {
-    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    match (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default()) {
-        ([], []) => true,
-        ([_, rest @ ..], []) | ([], [_, rest @ ..]) => rest.is_empty(),
-        ([x, a @ ..], [y, b @ ..]) => {
-            let swapped = || a.first() == Some(y) && b.first() == Some(x) && a.get(1..) == b.get(1..);
-            a == b || b.split_first() == Some((x, a)) || a.split_first() == Some((y, b)) || swapped()
+            self.nears.look_up(letters.as_bytes(), see);
         }
     }
 }
@@ -333,18 +376,6 @@ impl Sightings<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_letter_wrong_is_near_and_two_are_not() {
-        for near in
-            ["servidor", "serbidor", "servidr", "serviidor", "srevidor", "servidors", "ervidor", "servidro"]
-        {
-            assert!(is_near(b"servidor", near.as_bytes()), "{near}");
-        }
-        for far in ["serbidr", "servir", "servidores", "", "srveidor", "rsevidro", "idor"] {
-            assert!(!is_near(b"servidor", far.as_bytes()), "{far}");
-        }
-    }
 
     #[test]
     fn a_word_is_everything_that_some_phrase_calls_it() {

@@ -155,10 +155,36 @@ const AGREEMENT: &[Never] = &[
         "SELECT 1 FROM outbox WHERE state = 'held' AND held_by IS NULL",
     ),
     (
+        "corrections are without a record of them, or the other way round",
+        "SELECT ticket FROM correction WHERE NOT EXISTS (
+            SELECT 1 FROM event WHERE event.ticket = correction.ticket AND kind = 'reclassified')
+         UNION SELECT ticket FROM event WHERE kind = 'reclassified'
+         AND NOT EXISTS (SELECT 1 FROM correction WHERE correction.ticket = event.ticket)",
+    ),
+    (
         "erased messages keep something",
         "SELECT 1 FROM message WHERE erased IS NOT NULL AND (
             coalesce(raw, decision, message_id, sender, sent, ticket, role) IS NOT NULL OR subject != ''
             OR EXISTS (SELECT 1 FROM message_text_docsize WHERE id = message.id))",
+    ),
+    (
+        "decisions name another policy than the generation they were made under",
+        "SELECT 1 FROM message JOIN policy ON policy.generation = message.policy
+         WHERE decision ->> 'policy' != policy.hash",
+    ),
+    (
+        "tickets have their impact from a policy that decided none of their mails",
+        "SELECT 1 FROM ticket WHERE NOT EXISTS (
+            SELECT 1 FROM message WHERE message.ticket = ticket.id AND message.policy = ticket.policy)",
+    ),
+    (
+        "generations of the policy are the same as the one before",
+        "SELECT 1 FROM (SELECT hash, lag(hash) OVER (ORDER BY generation) AS before FROM policy WHERE origin != 'command')
+         WHERE hash = before",
+    ),
+    (
+        "reloads were answered with neither a policy nor a reason, or with both, or before anybody looked",
+        "SELECT 1 FROM reload WHERE (generation IS NOT NULL) + (report IS NOT NULL) != (answered IS NOT NULL)",
     ),
     (
         "events tell of a ticket that is not there",

@@ -74,11 +74,26 @@ impl Tx<'_> {
     /// # Errors
     /// Also when the text cannot be written, for want of the mail or of what was promised: the row is as it was.
     pub fn make_late(&self, row: i64, site: &Site, policy: &Policy, now: Timestamp) -> Result<()> {
+        self.rewrite(row, ReplyKind::Late, site, policy, now)
+    }
+
+    /// Composes a row's bytes anew, before they were first offered: of the promise that it makes now, and of the case that
+    /// a person named since.
+    pub(super) fn rewrite(
+        &self,
+        row: i64,
+        kind: ReplyKind,
+        site: &Site,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<()> {
         let found = self
             .connection
             .query_row(
-                "SELECT outbox.ticket, serial, outbox.message_id, message.decision, raw.zstd, raw.size, message.received
+                "SELECT outbox.ticket, serial, outbox.message_id, message.decision, raw.zstd, raw.size, message.received,
+                        outbox.promise, correction.ticket IS NOT NULL, correction.case_id
                  FROM outbox JOIN message ON message.id = outbox.message JOIN raw ON raw.hash = message.raw
+                 LEFT JOIN correction ON correction.ticket = outbox.ticket AND correction.at >= message.stored
                  WHERE outbox.id = ?1 AND offered = 0",
                 [row],
                 |row| {
@@ -86,14 +101,23 @@ impl Tx<'_> {
                         Claim { ticket: row.get(0)?, serial: row.get(1)? },
                         (row.get::<_, String>(2)?, row.get::<_, String>(3)?),
                         (row.get::<_, Vec<u8>>(4)?, row.get::<_, i64>(5)?, row.get::<_, i64>(6)?),
+                        (row.get::<_, Option<i64>>(7)?, row.get::<_, bool>(8)?, row.get::<_, Option<String>>(9)?),
                     ))
                 },
             )
             .optional()?;
         let unwritable = |why: &str| StoreError::Unreadable { what: "outbox", why: why.to_owned() };
-        let (claim, (message_id, decision), (packed, size, received)) =
+        let (claim, (message_id, decision), (packed, size, received), (promise, corrected, case)) =
             found.ok_or_else(|| unwritable("the mail that is acknowledged is not there"))?;
-        let decision = super::tickets::decision(&decision)?;
+        let mut decision = super::tickets::decision(&decision)?;
+        if corrected {
+            decision.verdict.case = case;
+        }
+        if let Some(promise) = promise.map(|id| self.promise(id)).transpose()?.flatten() {
+            let promise = promise.made()?;
+            decision.impact = promise.impact;
+            decision.promise = Some(promise);
+        }
         let raw = unpack(&packed, size)?;
         let message = crate::mail::parse(&raw);
         let arrival = Arrival {
@@ -102,14 +126,13 @@ impl Tx<'_> {
             received: super::at(received),
             backlog: false,
         };
-        let requester = crate::triage::requester(&message, site);
-        let customer = requester
+        let customer = requester(&message, site)
             .map(|address| self.customer_of(address, &policy.plans, arrival.received))
             .transpose()?
             .flatten();
         let letter = Letter {
             ticket: claim.ticket,
-            kind: ReplyKind::Late,
+            kind,
             message_id: &message_id,
             claim,
             customer_name: customer.as_ref().and_then(|customer| customer.name.as_deref()),
@@ -119,8 +142,8 @@ impl Tx<'_> {
         let composed = write(&letter, &message, &arrival, &decision, setting)
             .ok_or_else(|| unwritable("the mail names nobody to answer, or nothing was promised"))?;
         self.connection.execute(
-            "UPDATE outbox SET bytes = ?2, kind = 'late' WHERE id = ?1 AND offered = 0",
-            params![row, composed.bytes],
+            "UPDATE outbox SET bytes = ?2, kind = ?3 WHERE id = ?1 AND offered = 0",
+            params![row, composed.bytes, kind.as_str()],
         )?;
         Ok(())
     }

@@ -89,7 +89,7 @@ impl Tx<'_> {
             Action::Open => Some(self.open_ticket(mail, decision, setting)?),
             _ => decision.ticket.map(|number| number.0),
         };
-        let message = self.write_message(mail, decision, ticket, setting.now)?;
+        let message = self.write_message(mail, decision, ticket, setting)?;
         let to_index = mail.entry.stored().is_none().then_some(MessageId(message));
         self.conclude_stored(id, decision, Some(message))?;
         let from = mail.message.from.as_ref().map(|from| from.address.as_str());
@@ -102,7 +102,7 @@ impl Tx<'_> {
         let Some(number) = ticket else { return Ok((None, to_index)) };
         self.let_in(number, &decision.participants)?;
         if decision.action == Action::Append {
-            self.continue_ticket(number, decision, mail.arrival.received)?;
+            self.continue_ticket(number, decision, mail.arrival.received, setting)?;
         }
         let promise = decision
             .promise
@@ -133,9 +133,9 @@ impl Tx<'_> {
         let number = self
             .connection
             .prepare_cached(
-                "INSERT INTO ticket (subject, requester, customer, plan, plan_because, impact, case_id, rule, language,
+                "INSERT INTO ticket (subject, requester, customer, plan, plan_because, impact, case_id, rule, policy, language,
                                      state, flags, mentions, opened, changed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'open', ?10, ?11, ?12, ?12) RETURNING id",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?13, ?9, 'open', ?10, ?11, ?12, ?12) RETURNING id",
             )?
             .query_row(
                 params![
@@ -151,6 +151,7 @@ impl Tx<'_> {
                     flags.join(" "),
                     decision.mentions.map(|number| number.0),
                     ms(mail.arrival.received),
+                    self.generation_of(setting)?,
                 ],
                 |row| row.get(0),
             )?;
@@ -167,7 +168,7 @@ impl Tx<'_> {
         mail: Incoming<'_>,
         decision: &Decision,
         ticket: Option<i64>,
-        now: Timestamp,
+        setting: Setting<'_>,
     ) -> Result<i64> {
         let role = ticket.map(|_| match (decision.action, decision.effect) {
             (Action::Note, _) => "note",
@@ -177,10 +178,12 @@ impl Tx<'_> {
         let decided = serde_json::to_string(decision)
             .map_err(|error| StoreError::Unreadable { what: "decision", why: error.to_string() })?;
         let (outcome, reason) = (decision.action.outcome().as_str(), decision.reason.as_str());
+        let policy = self.generation_of(setting)?;
         if let Some(MessageId(id)) = mail.entry.stored() {
             self.connection.execute(
-                "UPDATE message SET outcome = ?2, reason = ?3, decision = ?4, ticket = ?5, role = ?6 WHERE id = ?1",
-                params![id, outcome, reason, decided, ticket, role],
+                "UPDATE message SET outcome = ?2, reason = ?3, decision = ?4, ticket = ?5, role = ?6, policy = ?7
+                 WHERE id = ?1",
+                params![id, outcome, reason, decided, ticket, role, policy],
             )?;
             return Ok(id);
         }
@@ -190,8 +193,8 @@ impl Tx<'_> {
             .connection
             .prepare_cached(
                 "INSERT INTO message (content_hash, raw, message_id, sender, subject, sent, received, size, outcome,
-                                      reason, decision, ticket, role, stored)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) RETURNING id",
+                                      reason, decision, ticket, role, stored, policy)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) RETURNING id",
             )?
             .query_row(
                 params![
@@ -208,7 +211,8 @@ impl Tx<'_> {
                     decided,
                     ticket,
                     role,
-                    ms(now),
+                    ms(setting.now),
+                    policy,
                 ],
                 |row| row.get(0),
             )?;
@@ -230,7 +234,13 @@ impl Tx<'_> {
     }
 
     /// What a message does to the ticket it joins.
-    fn continue_ticket(&self, ticket: i64, decision: &Decision, received: Timestamp) -> Result<()> {
+    fn continue_ticket(
+        &self,
+        ticket: i64,
+        decision: &Decision,
+        received: Timestamp,
+        setting: Setting<'_>,
+    ) -> Result<()> {
         let now = ms(received);
         let run = |sql: &str, row: &[&dyn rusqlite::ToSql]| {
             self.connection.prepare_cached(sql)?.execute(row).map(drop)
@@ -254,9 +264,17 @@ impl Tx<'_> {
             Effect::Raises | Effect::Continues | Effect::Reopens => run(
                 "UPDATE ticket SET changed = ?2, state = 'open', closed_at = NULL,
                         case_id = CASE WHEN impact = ?3 THEN case_id ELSE ?4 END,
-                        rule = CASE WHEN impact = ?3 THEN rule ELSE ?5 END, impact = ?3
+                        rule = CASE WHEN impact = ?3 THEN rule ELSE ?5 END,
+                        policy = CASE WHEN impact = ?3 THEN policy ELSE ?6 END, impact = ?3
                  WHERE id = ?1",
-                params![ticket, now, decision.impact.as_str(), decision.verdict.case, decision.verdict.rule],
+                params![
+                    ticket,
+                    now,
+                    decision.impact.as_str(),
+                    decision.verdict.case,
+                    decision.verdict.rule,
+                    self.generation_of(setting)?,
+                ],
             )?,
         }
         Ok(())
@@ -271,7 +289,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn make_promise(&self, ticket: i64, promise: &Promise, setting: Setting<'_>) -> Result<i64> {
+    pub(super) fn make_promise(&self, ticket: i64, promise: &Promise, setting: Setting<'_>) -> Result<i64> {
         self.end_promise(ticket, promise.received, "superseded")?;
         let window = serde_json::to_string(&promise.window)
             .map_err(|error| StoreError::Unreadable { what: "window", why: error.to_string() })?;
@@ -292,7 +310,7 @@ impl Tx<'_> {
                     ms(promise.clock_starts),
                     promise.expected_from.map(ms),
                     ms(promise.due_by),
-                    setting.policy.hash,
+                    self.generation_of(setting)?,
                     ms(setting.now),
                 ],
                 |row| row.get(0),

@@ -86,6 +86,7 @@ impl Tx<'_> {
              AND NOT EXISTS (SELECT 1 FROM outbox WHERE ticket != ?1 AND recipient = subject)")?;
         run("DELETE FROM outbox WHERE ticket = ?1")?;
         run("DELETE FROM promise WHERE ticket = ?1")?;
+        run("DELETE FROM correction WHERE ticket = ?1")?;
         run("DELETE FROM participant WHERE ticket = ?1")?;
         run("DELETE FROM event WHERE ticket = ?1")?;
         run("UPDATE ticket SET mentions = NULL WHERE mentions = ?1")?;

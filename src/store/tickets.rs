@@ -5,9 +5,10 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
 use super::packed::unpack;
-use super::{Result, Tx, at, ms, word};
+use super::{Correction, Generation, Result, Tx, at, ms, word};
 use crate::mail::ContentHash;
-use crate::ticket::{TicketNumber, TicketState};
+use crate::plan::Promise;
+use crate::ticket::{PlanId, TicketNumber, TicketState};
 use crate::triage::Decision;
 
 /// A ticket as `tickets list` shows it.
@@ -41,6 +42,8 @@ pub struct TicketRow {
     pub due_by: Option<Timestamp>,
     /// Mails received, notes and staff's answers included.
     pub messages: u32,
+    /// What a person said of the mail that opened it; `None`: nobody has.
+    pub corrected: Option<Correction>,
 }
 
 /// Which tickets.
@@ -57,6 +60,8 @@ pub struct TicketFilter {
 pub struct TicketPage {
     /// The row of the list.
     pub ticket: TicketRow,
+    /// The policy that gave it its impact and its rule.
+    pub policy: Generation,
     /// Its mails, oldest first.
     pub messages: Vec<MessageRow>,
     /// What happened, oldest first.
@@ -112,6 +117,8 @@ pub struct PromiseRow {
     pub received: Timestamp,
     /// When the clock started.
     pub clock_starts: Timestamp,
+    /// The lower bound, when the manual has one.
+    pub expected_from: Option<Timestamp>,
     /// The deadline.
     pub due_by: Timestamp,
     /// When it was mailed; `None`: not yet, or never.
@@ -120,14 +127,32 @@ pub struct PromiseRow {
     pub ended_by: Option<String>,
 }
 
+impl PromiseRow {
+    /// The promise as it was made.
+    pub(super) fn made(&self) -> Result<Promise> {
+        Ok(Promise {
+            plan: PlanId(self.plan.clone()),
+            impact: word("promise.impact", &self.impact)?,
+            window: self.window,
+            received: self.received,
+            clock_starts: self.clock_starts,
+            expected_from: self.expected_from,
+            due_by: self.due_by,
+        })
+    }
+}
+
 impl Tx<'_> {
     /// Tickets, oldest first.
     pub fn tickets(&self, filter: TicketFilter) -> Result<Vec<TicketRow>> {
         let mut rows = self.connection.prepare_cached(
-            "SELECT id, subject, requester, plan, plan_because, impact, case_id, rule, state, flags, mentions, opened,
+            "SELECT id, subject, requester, plan, plan_because, ticket.impact, ticket.case_id, rule, state, flags, mentions,
+                    opened,
                     (SELECT due_by FROM promise WHERE ticket = ticket.id ORDER BY ended IS NULL DESC, id DESC LIMIT 1),
-                    (SELECT count(*) FROM message WHERE ticket = ticket.id)
-             FROM ticket WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR state = ?3) ORDER BY id",
+                    (SELECT count(*) FROM message WHERE ticket = ticket.id),
+                    correction.impact, correction.case_id, by, because, at
+             FROM ticket LEFT JOIN correction ON correction.ticket = ticket.id
+             WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR state = ?3) ORDER BY id",
         )?;
         let (first, last) = filter.number.map_or((0, i64::MAX), |number| (number.0, number.0));
         let mut rows = rows.query(params![first, last, filter.state.map(TicketState::as_str)])?;
@@ -158,6 +183,7 @@ impl Tx<'_> {
         messages.sort_by_key(|message| message.at.unwrap_or(Timestamp::MAX));
         Ok(Some(TicketPage {
             ticket,
+            policy: self.policy_of(number)?,
             messages,
             events: self.events_of(number)?,
             promise: self.promise_of(number)?,
@@ -223,7 +249,7 @@ impl Tx<'_> {
     fn promise_where(&self, which: &str, number: i64) -> Result<Option<PromiseRow>> {
         let mut rows = self.connection.prepare(&format!(
             "SELECT plan, impact, window, received, clock_starts, due_by, ended_by,
-                    (SELECT min(sent) FROM outbox WHERE promise = promise.id)
+                    (SELECT min(sent) FROM outbox WHERE promise = promise.id), expected_from
              FROM promise WHERE {which}"
         ))?;
         let mut rows = rows.query([number])?;
@@ -240,6 +266,7 @@ impl Tx<'_> {
             due_by: at(row.get(5)?),
             ended_by: row.get(6)?,
             mailed_at: row.get::<_, Option<i64>>(7)?.map(at),
+            expected_from: row.get::<_, Option<i64>>(8)?.map(at),
         }))
     }
 
@@ -313,5 +340,9 @@ fn ticket(row: &Row<'_>) -> Result<TicketRow> {
         opened: at(row.get(11)?),
         due_by: row.get::<_, Option<i64>>(12)?.map(at),
         messages: row.get(13)?,
+        corrected: match row.get::<_, Option<String>>(14)? {
+            Some(_) => Some(super::correct::correction(row, 14)?),
+            None => None,
+        },
     })
 }

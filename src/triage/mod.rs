@@ -32,8 +32,13 @@ pub const UNCLASSIFIED: &str = "unclassified";
 
 /// What the rules say of a mail; the costly part of a decision, and it needs no facts.
 pub fn classify(message: &Message, policy: &Policy) -> Verdict {
+    with_text(message, |text| policy.rules.evaluate(text))
+}
+
+/// Shows what rules read in a mail.
+pub fn with_text<T>(message: &Message, read: impl FnOnce(&Text<'_>) -> T) -> T {
     let attachments: Vec<&str> = message.attachments.iter().map(|file| file.name.as_str()).collect();
-    policy.rules.evaluate(&Text {
+    read(&Text {
         subject: (!message.is_reply()).then_some(&message.subject),
         own_text: &message.own_text,
         attachments: &attachments,

@@ -11,14 +11,14 @@ use crate::{manifest, word};
 /// What must hold of all mails of a kind: the key, and the least share of them. It is lower than what is reached, since
 /// some expectations are another program's habit; it tells that something broke.
 const LEAST: &[(&str, f64)] = &[
-    ("kind", 0.96),
-    ("recipients", 0.90),
-    ("permanent", 0.90),
-    ("own words", 0.85),
-    ("own words kept", 0.95),
-    ("text", 0.90),
-    ("subject", 0.90),
-    ("from", 0.93),
+    ("kind", 0.97),
+    ("recipients", 0.93),
+    ("permanent", 0.97),
+    ("own words", 0.87),
+    ("own words kept", 0.97),
+    ("text", 0.92),
+    ("subject", 0.94),
+    ("from", 0.94),
 ];
 
 /// A mail or a body, with what is expected of it.

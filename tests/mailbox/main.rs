@@ -25,6 +25,7 @@ mod ending;
 mod neighbours;
 mod orders;
 mod past;
+mod reload;
 mod rescan;
 mod servers;
 mod settling;

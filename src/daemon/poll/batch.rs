@@ -149,10 +149,11 @@ impl Watch<'_> {
     /// Reads, decides and stores a batch; says what the server is to hear of.
     pub(super) async fn ingest(&self, folder: &Folder, batch: Batch) -> Result<Vec<Done>, VisitError> {
         let Batch { mails, uids, last_uid, withheld: _, _room } = batch;
-        let read = self.shared.readers.read(mails, &self.shared.policy).await.map_err(StoreError::from)?;
+        let policy = self.shared.in_force.policy();
+        let read = self.shared.readers.read(mails, &policy).await.map_err(StoreError::from)?;
         let keep = self.again || self.mailbox.after == After::Keep;
         let cursor = Cursor { folder: folder.id, last_uid: self.cursor(last_uid), keep };
-        let (config, policy) = (self.shared.config.clone(), self.shared.policy.clone());
+        let config = self.shared.config.clone();
         let stored = self
             .shared
             .writer

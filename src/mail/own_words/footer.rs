@@ -38,8 +38,9 @@ fn signature(lines: &[&str]) -> Option<usize> {
     let mut below = 0;
     for (index, line) in lines.iter().enumerate().rev() {
         if matches!(*line, "-- " | "--" | "—" | "__") {
-            let above = lines.get(..index)?.iter().any(|line| !line.trim().is_empty());
-            return above.then_some(index);
+            let (above, below) = lines.split_at_checked(index)?;
+            let is_text = *line != "-- " && below.iter().any(asks);
+            return (above.iter().any(|line| !line.trim().is_empty()) && !is_text).then_some(index);
         }
         below += usize::from(!line.trim().is_empty());
         if below > SIGNATURE_LINES {
@@ -47,6 +48,11 @@ fn signature(lines: &[&str]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether a line asks something, which no footer does.
+fn asks(line: &&str) -> bool {
+    line.contains('¿') || line.trim_end().ends_with('?')
 }
 
 /// Where the lines begin that list software puts under a mail: a rule, and soon below it the name of the list.
@@ -97,26 +103,37 @@ const MOBILE: &[&str] = &[
     "отправлено с",
 ];
 
+/// What a sentence says of a mail, and no footer: "Enviado desde el celular no llega".
+static SENTENCE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix)\b(?: no | s\x{ed} | ya | tampoco | nunca | not | never | llegan? | sale[n]? | rebotan? | funcionan? | fallan?
+          | works? | fails? | arrives? | bounces? | comes?)\b | , .* \.$ | \?$",
+    )
+});
+
 fn is_mobile_footer(line: &str) -> bool {
     let line = line.trim().trim_start_matches(['*', '_', '<', '(', '[']);
-    if line.len() > 100 || line.contains(", ") && line.ends_with('.') {
-        return false; // "Sent from my desk, which is easier." is a sentence
+    if line.len() > 100 || SENTENCE.is_match(line) {
+        return false;
     }
     let line = line.to_lowercase();
     MOBILE.iter().any(|footer| line.starts_with(footer))
 }
 
+/// How a disclaimer begins; `sure` needs no more to be one.
 static DISCLAIMER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?ix)^[\s*_=\[(-]*(?:
-            aviso\s(?:legal|de\sconfidencialidad|de\sprivacidad) | nota\sde\sconfidencialidad | confidencialidad\b
-          | cl\x{e1}usula\sde\sconfidencialidad | la\sinformaci[o\x{f3}]n\scontenida\sen\seste
-          | este\s(?:mensaje|correo|e-?mail)\b.{0,120}\b(?:confidencial|destinatari|privilegiad)
-          | este\s(?:mensaje|correo)\b.{0,60}\b(?:analizado|comprobado|revisado|virus)
-          | libre\sde\svirus | antes\sde\simprimir | no\simprima | piense\santes\sde\simprimir
-          | virus-free | this\s(?:e-?mail|message|communication)\b.{0,160}\b(?:confidential|intended|privileged|virus)
-          | confidential(?:ity)?\s(?:notice|note) | disclaimer\b | legal\snotice | the\sinformation\scontained\sin\sthis
-          | please\sconsider\sthe\senvironment | avast\slogo | no\svirus\sfound
+            (?P<sure> libre\sde\svirus\b.{0,3}\s*(?:www|http|<|$) | virus-free\b | no\svirus\sfound | avast\slogo
+              | (?:por\sfavor,?\s)?antes\sde\simprimir | no\simprima | piense\santes\sde\simprimir
+              | please\sconsider\sthe\senvironment | before\sprinting
+              | este\s(?:mensaje|correo|e-?mail)\b.{0,60}\b(?:analizado|comprobado|revisado)\b.{0,40}\bvirus
+              | el\ssoftware\sde\santivirus | this\s(?:e-?mail|message)\b.{0,60}\b(?:checked|scanned)\b.{0,40}\bvirus )
+          | aviso\s(?:legal|de\sconfidencialidad|de\sprivacidad|importante) | nota\sde\sconfidencialidad
+          | confidencialidad\b | cl\x{e1}usula\sde\sconfidencialidad | la\sinformaci[o\x{f3}]n\scontenida\sen\seste
+          | (?:este|el\spresente)\s(?:mensaje|correo|e-?mail)\b | this\s(?:e-?mail|message|communication|transmission)\b
+          | confidential(?:ity)?\s(?:notice|note) | (?:legal\s)?disclaimer\b | legal\snotice
+          | the\sinformation\scontained\sin\sthis
         )",
     )
 });
@@ -125,19 +142,46 @@ static DISCLAIMER: LazyLock<Regex> = LazyLock::new(|| {
 fn disclaimer(lines: &[&str]) -> Option<usize> {
     let mut seen = false; // text above
     let mut starts_paragraph = true;
-    let mut found = None;
+    let mut ornaments = 0; // right above
     for (index, line) in lines.iter().enumerate() {
-        let blank = line.trim().is_empty() || is_rule(line.trim());
-        if !blank && starts_paragraph && seen {
+        let ornament = is_ornament(line);
+        if !ornament && starts_paragraph && seen {
             let head = line.get(..line.floor_char_boundary(300)).unwrap_or(line);
-            if found.is_none() && DISCLAIMER.is_match(head) {
-                found = Some(index);
+            let below = lines.get(index..).unwrap_or_default();
+            let is_sure = |found: regex::Captures<'_>| found.name("sure").is_some();
+            if DISCLAIMER.captures(head).is_some_and(|found| is_sure(found) || is_legal(paragraph(below))) {
+                return footer_at(lines, index - ornaments);
             }
         }
-        seen |= !blank;
-        starts_paragraph = blank;
+        seen |= !ornament;
+        starts_paragraph = ornament;
+        ornaments = if ornament { ornaments + 1 } else { 0 };
     }
-    footer_at(lines, found?)
+    None
+}
+
+/// Whether these lines say two different things that lawyers say.
+fn is_legal<'l>(lines: impl Iterator<Item = &'l &'l str>) -> bool {
+    let mut said: Vec<String> = Vec::new();
+    for line in lines.take(LONGEST_DISCLAIMER) {
+        said.extend(LEGALESE.find_iter(line).map(|word| word.as_str().to_lowercase()));
+    }
+    said.sort_unstable();
+    said.dedup();
+    said.len() >= 2
+}
+
+/// The lines up to a blank one.
+fn paragraph<'l>(lines: &'l [&'l str]) -> impl Iterator<Item = &'l &'l str> {
+    lines.iter().take_while(|line| !line.trim().is_empty())
+}
+
+/// Blank, a rule, or nothing but a link or the name of a picture.
+fn is_ornament(line: &str) -> bool {
+    let line = line.trim();
+    let bracketed =
+        line.starts_with('<') && line.ends_with('>') || line.starts_with('[') && line.ends_with(']');
+    line.is_empty() || is_rule(line) || bracketed
 }
 
 /// What disclaimers say somewhere in their midst.
@@ -145,36 +189,44 @@ static LEGALESE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?ix) confiden[ct]ial | privileged | addressee | named\srecipient | intended\s(?:only|solely|recipient|for)
           | (?:received|sent)\b.{0,40}\bin\serror\b | unauthori[sz]ed\s(?:use|disclosure|copying|review) | disclaim
-          | (?:mail|messages?|communications?)\b.{0,40}\bmonitored | monitors\sall
+          | (?:mail|messages?|communications?)\b.{0,60}\bmonitored | monitors\sall | for\scompliance
           | (?:scanned|screened|swept|checked)\b.{0,40}\bvirus
           | destinatari[oa] | recib\w+\b.{0,60}\bpor\serror\b | privilegiad | divulgaci[o\x{f3}]n
           | protecci[o\x{f3}]n\sde\sdatos | habeas\sdata",
     )
 });
 
-/// Where a disclaimer begins that a rule sets apart: two words of lawyers below it, whatever its first ones are.
+/// Where a disclaimer begins that a rule sets apart, whatever its first words are. Between two rules all of it
+/// counts; below the last one only the paragraph right there, for the writer may have drawn it.
 fn fenced_disclaimer(lines: &[&str]) -> Option<usize> {
     let (mut found, mut weight) = (None, 0);
-    let mut said: Vec<String> = Vec::new();
+    let mut end = lines.len();
     for (index, line) in lines.iter().enumerate().rev() {
         weight += usize::from(!line.trim().is_empty());
         if weight > LONGEST_DISCLAIMER {
             break;
         }
         if !is_rule(line.trim()) {
-            said.extend(LEGALESE.find_iter(line).map(|word| word.as_str().to_lowercase()));
-            said.sort_unstable();
-            said.dedup();
-        } else if said.len() >= 2 {
-            found = Some(index);
+            continue;
         }
+        let section = lines.get(index + 1..end).unwrap_or_default();
+        let blank = section.iter().take_while(|line| line.trim().is_empty()).count();
+        let text = section.get(blank..).unwrap_or_default();
+        let is_disclaimer = if end < lines.len() { is_legal(text.iter()) } else { is_legal(paragraph(text)) };
+        if is_disclaimer {
+            found = Some(index);
+        } else if !text.iter().all(|line| is_ornament(line)) {
+            break; // the writer's
+        }
+        end = index;
     }
     footer_at(lines, found?)
 }
 
-/// A footer has text above it, and is short: much text below is somebody who asks about a disclaimer.
+/// A footer has text above it, is short, and asks nothing: otherwise somebody writes about a disclaimer.
 fn footer_at(lines: &[&str], at: usize) -> Option<usize> {
     let (above, below) = lines.split_at_checked(at)?;
     let weight = below.iter().filter(|line| !line.trim().is_empty()).count();
-    (weight <= LONGEST_DISCLAIMER && above.iter().any(|line| !line.trim().is_empty())).then_some(at)
+    let is_footer = weight <= LONGEST_DISCLAIMER && !below.iter().any(asks);
+    (is_footer && above.iter().any(|line| !line.trim().is_empty())).then_some(at)
 }

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::pattern;
-use super::is_rule;
+use super::fields::field_block;
+use super::{is_rule, marks_every_line};
 
 /// Lines longer than this are text, not a header of a quotation.
 const LONGEST_HEADER: usize = 400;
@@ -73,118 +74,36 @@ static SEPARATOR: LazyLock<Regex> = LazyLock::new(|| {
             (?P<reply> original\s(?:message|mail|e-?mail|appointment) | mensaje\soriginal | correo\soriginal
               | reply\smessage | message\sd'origine | message\soriginal | (?:urspr\x{fc}ngliche|antwort)\s(?:nachricht|e-?mail)
               | messaggio\soriginale | mensagem\soriginal | oprindelig\s(?:meddelelse|besked) | ursprungligt\smeddelande
-              | on\s.*\swrote | el\s.*\sescribi[o\x{f3}] )
+              | oorspronkelijk\sbericht | opprinnelig\smelding | alkuper\x{e4}inen\sviesti | oryginalna\swiadomo\x{15b}\x{107}
+              | wiadomo\x{15b}\x{107}\soryginalna | p\x{16f}vodn\x{ed}\szpr\x{e1}va | исходное\sсообщение | 原始邮件 | 元のメッセージ
+              | .{1,120}\s(?:wrote|escribi[o\x{f3}]|schrieb|escreveu|a\s\x{e9}crit|ha\sscritto) )
           | (?P<forward> (?:begin\s)?forwarded\smessage | (?:mensaje|correo)\s(?:re)?enviado | mensaje\sreenviado
               | message\stransf\x{e9}r\x{e9} | weitergeleitete\snachricht | messaggio\sinoltrato
-              | mensagem\sencaminhada )
+              | mensagem\sencaminhada | doorgestuurd\sbericht | videresendt?\s(?:meddelelse|besked|melding)
+              | przekazana\swiadomo\x{15b}\x{107} | пересылаемое\sсообщение | 转发邮件 )
         ) \s* :? \s* [-_=*\s]{2,} $",
     )
 });
 
+/// What other ticket systems write above their own text: "##- Please type your reply above this line -##".
+static REPLY_ABOVE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix) \breply\b .{0,20} \b above\b .{0,20} \bline\b | \babove\sthis\sline\b .{0,20} \breply\b
+          | \b (?:respond|respuesta|contest|escrib) .{0,40} \b (?:encima|arriba)\sde\sesta\sl[i\x{ed}]nea",
+    )
+});
+
 fn separator(line: &str) -> Option<Style> {
-    let fenced = line.starts_with(['-', '_', '=', '*']) && line.ends_with(['-', '_', '=', '*']);
+    let fenced = line.starts_with(['-', '_', '=', '*', '#']) && line.ends_with(['-', '_', '=', '*', '#']);
     if !fenced {
         let forwarded = ["begin forwarded message:", "inicio del mensaje reenviado:"];
         return forwarded.contains(&line.to_lowercase().as_str()).then_some(Style::Forward);
     }
+    if REPLY_ABOVE.is_match(line) {
+        return Some(Style::Reply);
+    }
     let found = SEPARATOR.captures(line)?;
     Some(if found.name("forward").is_some() { Style::Forward } else { Style::Reply })
-}
-
-/// The sender's label in the field block that Outlook and its like put above a quotation.
-const SENDER: &[&str] =
-    &["from", "de", "von", "da", "van", "från", "fra", "od", "от", "发件人", "差出人", "lähettäjä", "kimden"];
-/// The label of the date, with which some programs begin.
-const DATE: &[&str] = &["date", "fecha", "gesendet", "enviado", "sent", "message du"];
-/// The other labels.
-const OTHERS: &[&str] = &[
-    "sent",
-    "date",
-    "to",
-    "subject",
-    "cc",
-    "enviado",
-    "enviado el",
-    "enviada em",
-    "fecha",
-    "para",
-    "asunto",
-    "data",
-    "a",
-    "oggetto",
-    "inviato",
-    "envoyé",
-    "envoyé le",
-    "date d'envoi",
-    "à",
-    "objet",
-    "gesendet",
-    "datum",
-    "an",
-    "betreff",
-    "assunto",
-    "skickat",
-    "till",
-    "ämne",
-    "sendt",
-    "til",
-    "emne",
-    "verzonden",
-    "aan",
-    "onderwerp",
-    "reply-to",
-    "responder a",
-    "risposta",
-    "importancia",
-    "importance",
-    "发送时间",
-    "收件人",
-    "主题",
-    "wysłano",
-    "do",
-    "temat",
-    "дата",
-    "кому",
-    "тема",
-    "send",
-];
-
-/// The lines that a block of fields takes: a sender and at least two more within the next lines.
-fn field_block(lines: &[&str]) -> Option<usize> {
-    let label = label_of(lines.first()?)?;
-    let mut has_sender = SENDER.contains(&label.as_str());
-    if !has_sender && !DATE.contains(&label.as_str()) {
-        return None;
-    }
-    let (mut fields, mut taken, mut misses) = (0, 1, 0);
-    for (index, line) in lines.iter().enumerate().skip(1).take(10) {
-        let label = label_of(line).unwrap_or_default();
-        let is_sender = SENDER.contains(&label.as_str());
-        if is_sender || OTHERS.contains(&label.as_str()) {
-            has_sender |= is_sender;
-            fields += 1;
-            taken = index + 1;
-            misses = 0;
-        } else {
-            misses += 1; // a long list of addresses goes on, or a blank line stands between
-            if misses > 2 {
-                break;
-            }
-        }
-    }
-    // "From:" with the date right below it is enough; any other pair may be the writer's own list.
-    let dated = taken == 2
-        && lines.get(1).and_then(|line| label_of(line)).is_some_and(|l| DATE.contains(&l.as_str()));
-    (has_sender && (fields >= 2 || dated)).then_some(taken)
-}
-
-/// The label of a line such as `*De:* Ana`, lower case.
-fn label_of(line: &str) -> Option<String> {
-    let line = line.trim().trim_start_matches(['*', '_']);
-    let head = line.get(..line.floor_char_boundary(48)).unwrap_or(line);
-    let (label, _) = head.split_once(':').or_else(|| head.split_once('：'))?;
-    let label = label.trim_matches(['*', '_', ' ', '\u{A0}']).to_lowercase();
-    (!label.is_empty()).then_some(label)
 }
 
 /// First words of "On … wrote:" in the languages that customers' programs speak.
@@ -228,24 +147,51 @@ const VERBS: &[&str] = &[
     "написав",
     "dijo",
     "crivait",
+    "napsal",
+    "napsal(a)",
+    "napísal(a)",
+    "írta",
+    "yazdı",
+    "έγραψε",
+    "написал(а)",
+    "書きました",
+    "작성",
     "wrote ----",
     "escribió ----",
 ];
 
 static TIME: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b[0-9]{1,2}[:.][0-9]{2}\b"));
+/// A year, or a date in digits.
+static DAY: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\b(?:19|20)[0-9]{2}\b|\b[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}\b|年"));
+/// "… my customer wrote:", "… el contador me escribió:": somebody tells a story.
+static STORY: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?x) \b (?: (?:me|nos|le|les|te|lo|y|que|and|he|she|they) \s+
+          | (?:mi|el|la|un|una|su|nuestr[oa]|my|the|our|his|her) \s+ \p{Ll}\p{L}* \s+ ) \p{L}+ \s* : $",
+    )
+});
+/// Yahoo's program for Android goes on with the quotation in the same line.
+static GLUED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"[0-9].*@.*>\s*(?:wrote|escribi\x{f3}|a\s\x{e9}crit|escreveu|ha\sscritto|schrieb)\s?:\s{2,}\S")
+});
+/// Who an attribution names takes no more words than this, the date among them.
+const WORDS_BEFORE_ADDRESS: usize = 10;
 
 /// The lines of "El lun, 2 nov 2026 a las 10:00, Ana (<ana@…>) escribió:", wrapped over up to four.
 fn attribution(lines: &[&str]) -> Option<usize> {
     let first = lines.first()?.trim();
     let opens = opens_attribution(first);
-    if !opens && !first.contains(['@', '<']) && !ends_attribution(first) {
+    if !opens && !first.contains(['@', '<']) && !ends_attribution(first) && !begins_citation(first) {
         return None;
     }
-    let may_end = |line: &&str| line.trim_end().ends_with([':', '：', '-']);
+    if opens && first.len() <= LONGEST_HEADER && GLUED.is_match(first) {
+        return Some(1);
+    }
+    let may_end = |line: &&str| line.trim_end().ends_with([':', '：', '-', '>']);
     if !lines.iter().take(4).any(may_end) {
         return None;
     }
-    let begins_with_digit = first.starts_with(|c: char| c.is_ascii_digit());
     let mut joined = String::new();
     for (index, line) in lines.iter().take(4).enumerate() {
         let line = line.trim();
@@ -256,22 +202,80 @@ fn attribution(lines: &[&str]) -> Option<usize> {
         if joined.len() > LONGEST_HEADER {
             return None;
         }
-        // A date or an address tells it from prose such as "the error says, and I wrote:".
-        let has_proof = joined.contains('@') || joined.chars().any(|c| c.is_ascii_digit());
-        if has_proof && ends_attribution(&joined) {
+        let below = lines.get(index + 1..).unwrap_or_default();
+        if ends_attribution(&joined) {
+            return is_attribution(&joined, opens, below).then_some(index + 1);
+        }
+        // "2026/11/2 Ana <ana@…>", where a program left the verb out
+        let begins_with_date = first.starts_with(|c: char| c.is_ascii_digit()) && DAY.is_match(&joined);
+        if begins_with_date && line.ends_with('>') && joined.contains('@') && marks_every_line(below) {
             return Some(index + 1);
         }
         if line.ends_with(':') || (index == 0 && line.ends_with(['?', '!'])) {
-            // "2026/11/02 Ana <ana@…>:" has no verb at all
-            let bare = joined.ends_with(">:")
-                && joined.contains('@')
-                && (TIME.is_match(&joined) || begins_with_digit);
-            return bare.then_some(index + 1);
+            return is_bare_attribution(&joined, below).then_some(index + 1);
         }
         joined.push(' ');
     }
-    // Phones in some languages put the sender last: "Den 2. nov. kl. 10.00 skrev Ana <a@b.co>:"
     None
+}
+
+/// Whether a text that ends in "… wrote:" announces a quotation. A date, an address, or the quotation itself tells it
+/// from prose such as "the error says, and I wrote:".
+fn is_attribution(text: &str, opens: bool, below: &[&str]) -> bool {
+    let is_addressed = text.contains('@');
+    let has_digit = text.chars().any(|c| c.is_ascii_digit());
+    if !is_addressed && STORY.is_match(text) {
+        return false;
+    }
+    let is_dated = DAY.is_match(text) || TIME.is_match(text);
+    if opens {
+        return is_addressed || is_dated || has_digit && marks_every_line(below);
+    }
+    let names_somebody = words_before_address(text) <= WORDS_BEFORE_ADDRESS;
+    names_somebody
+        && (is_addressed || DAY.is_match(text) && TIME.is_match(text) || has_digit && marks_every_line(below))
+}
+
+/// "2026/11/02 Ana <ana@…>:" has no verb at all, and "Quoting Ana <ana@…>:" has it in front.
+fn is_bare_attribution(text: &str, below: &[&str]) -> bool {
+    if !text.contains('@') || words_before_address(text) > WORDS_BEFORE_ADDRESS {
+        return false;
+    }
+    let word = text.split(' ').next().unwrap_or_default();
+    let begins_with_date = word.starts_with(|c: char| c.is_ascii_digit())
+        || word.ends_with([',', '.']) && TIME.is_match(text) && DAY.is_match(text);
+    text.ends_with(">:") && (begins_with_date || TIME.is_match(text) && marks_every_line(below))
+        || begins_citation(text) && marks_every_line(below)
+}
+
+/// As Horde writes.
+fn begins_citation(line: &str) -> bool {
+    ["Quoting ", "Citando a ", "Citando ", "Zitat von ", "Citation de "]
+        .iter()
+        .any(|verb| line.starts_with(verb))
+}
+
+fn words_before_address(text: &str) -> usize {
+    text.split(['<', '(', '@']).next().unwrap_or_default().split_whitespace().count()
+}
+
+/// Where an attribution begins that stands behind the writer's words on one line, and how many lines it takes.
+pub(super) fn shared_line<'a>(lines: &[&'a str]) -> Option<(&'a str, usize)> {
+    static SHARED: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"^(.*[^\s-])(?:\s*-{2,}\s+|\s+)(?:On|El|Le|Am|Em|Op|Den|Il\sgiorno)\s[^:]*[0-9]")
+    });
+    let first = lines.first()?.trim_end();
+    if first.len() > LONGEST_HEADER || opens_attribution(first.trim_start()) {
+        return None;
+    }
+    let own = SHARED.captures(first)?.get(1)?.as_str();
+    let tail = first.get(own.len()..)?.trim_start_matches([' ', '-']);
+    let mut unshared = vec![tail];
+    unshared.extend(lines.iter().skip(1).take(4));
+    let taken = attribution(&unshared)?;
+    let below = lines.get(taken..).unwrap_or_default();
+    let is_addressed = unshared.iter().take(taken).any(|line| line.contains('@'));
+    (is_addressed || marks_every_line(below)).then_some((own, taken))
 }
 
 fn opens_attribution(line: &str) -> bool {

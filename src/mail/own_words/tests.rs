@@ -164,3 +164,45 @@ fn a_quotation_may_be_barred() {
     let table = "Estos son:\n| plan | precio |\n| n1 | 10 |";
     assert_eq!(reply(table), table);
 }
+
+/// A mail of `fixtures/replies.txt`: its name, its text, the words of its writer.
+fn replies() -> Vec<(&'static str, String, String)> {
+    let page = include_str!("../../../fixtures/replies.txt");
+    let mails = page.split("\n=== ").skip(1).map(|mail| mail.split_once('\n').expect("a name and a text"));
+    let marked = |mail: &str, marks: &[char]| {
+        let lines = mail.lines().filter(|line| line.starts_with(marks));
+        lines
+            .map(|line| line.get(2..).unwrap_or_default())
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replace("\\\n", " ")
+    };
+    mails
+        .map(|(name, mail)| {
+            (name, marked(mail, &['+', '-']), marked(mail, &['+']).trim().trim_end_matches('\\').to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn every_reply_of_the_fixtures_is_its_writer_s_words() {
+    let replies = replies();
+    let mut wrong = Vec::new();
+    for (name, text, own) in &replies {
+        let kind = match name.rsplit_once('(').map_or("", |(_, kind)| kind) {
+            "forward)" => Kind::Forward,
+            "new)" => Kind::New,
+            _ => Kind::Reply,
+        };
+        let found = strip(text, kind);
+        let told = |text: &str| {
+            text.lines()
+                .filter(|line| !line.trim().is_empty())
+                .eq(own.lines().filter(|line| !line.trim().is_empty()))
+        };
+        if !told(&found) {
+            wrong.push(format!("=== {name}\n{found}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), replies.len(), wrong.join("\n"));
+}

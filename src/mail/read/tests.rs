@@ -85,6 +85,15 @@ fn attachments_have_names_and_never_are_text() {
 }
 
 #[test]
+fn damaged_quoted_printable_is_read_as_far_as_it_goes() {
+    let message = mail(
+        "From: a@b.co\nMessage-ID: <1@b.co>\nContent-Type: text/plain; charset=utf-8\n\
+         Content-Transfer-Encoding: quoted-printable\n\nLa p=C3=A1gina no =\nabre: <a href=\"x\"> =+1\n",
+    );
+    assert_eq!(message.text, "La página no abre: <a href=\"x\"> =+1");
+}
+
+#[test]
 fn a_wrong_charset_is_a_defect_and_the_text_is_right() {
     let mut raw =
         b"From: a@b.co\nMessage-ID: <1@b.co>\nContent-Type: text/plain; charset=utf-8\n\nca".to_vec();

@@ -117,7 +117,7 @@ fn wrong_holidays_are_told_all() {
         messages,
         [
             "missing field `name`",
-            "unknown variant `monday`",
+            "unknown word `monday`",
             "`13-01` is no date",
             "300 days from Easter is in another year",
             "holiday `c` falls on either a `date` or a day from `easter`",

@@ -142,13 +142,13 @@ fn unreadable_entries_are_struck_out_and_the_rest_is_read() {
     assert!(plans.is_none());
     let said = said(&problems);
     for expected in [
-        "defualt: unknown field `defualt`",
+        "defualt: unknown key `defualt`",
         "\"n1\": invalid type: string \"n1\"",
-        "\"bussiness\": unknown variant `bussiness`",
+        "\"bussiness\": unknown word `bussiness`",
         "5: invalid type: integer `5`",
         "{ upto = \"1h\" }: missing field `clock`",
         "{ es = \"Nivel 1\" }: missing field `en`",
-        "mail: unknown field `mail`",
+        "mail: unknown key `mail`",
         "\"-1h\": `-1h` is no length of time between nothing and a year",
     ] {
         assert!(said.iter().any(|line| line == expected), "{expected} not in {said:#?}");

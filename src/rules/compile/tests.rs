@@ -216,7 +216,7 @@ yes = ["x"]
       |
     8 | colour = "red"
       | ^^^^^^
-    hint: expected one of `id`, `case`, `any`, `unless`, `silenced_by`, `beats`, `where`, `negatable`, `yes`, `no`
+    hint: expected one of `id`, `case`, `any`, `unless`, `silenced_by`, `beats`, `where`, `negatable`, `shadow`, `yes`, `no`
 
     error: unknown key `wher`
      --> rules/high.toml:9:1
@@ -299,30 +299,32 @@ fn rules_that_beat_each_other_are_refused() {
 #[test]
 fn broken_toml_is_reported_with_its_place() {
     insta::assert_snapshot!(refused("[[rule]]\nid = \"a\ncase = 3\n", &["= 5\n[[rule]]\nid = 1"]), @r#"
-    error: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
+    error: unquoted keys cannot be empty
      --> local/0.toml:1:1
       |
     1 | = 5
       | ^
+    hint: expected letters, numbers, `-`, `_`
 
     error: invalid type: integer `1`
      --> local/0.toml:3:6
       |
     3 | id = 1
       |      ^
-    hint: expected a string
+    hint: write a text in quotes: "…"
 
-    error: invalid basic string, expected `"`
+    error: invalid basic string
      --> rules/high.toml:2:8
       |
     2 | id = "a
       |        ^
+    hint: expected `"`
 
     error: invalid type: integer `3`
      --> rules/high.toml:3:8
       |
     3 | case = 3
       |        ^
-    hint: expected a string
+    hint: write a text in quotes: "…"
     "#);
 }

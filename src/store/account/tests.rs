@@ -180,15 +180,46 @@ const BROKEN: &[(&str, &str)] = &[
     ("UPDATE outbox SET attempts = 0 WHERE message = 1", "1 acknowledgements are sent without an attempt or a time"),
     ("DELETE FROM event WHERE kind = 'acknowledged'", "1 acknowledgements are sent without a record of it"),
     ("UPDATE outbox SET state = 'held' WHERE message = 2", "1 acknowledgements are held by nobody"),
+    (
+        "INSERT INTO event (at, ticket, kind, detail) VALUES (1, 1, 'reclassified', '{}')",
+        "1 corrections are without a record of them, or the other way round",
+    ),
+    (
+        "INSERT INTO correction (ticket, impact, by, because, at) VALUES (1, 'low', 'ana', 'x', 1)",
+        "1 corrections are without a record of them, or the other way round",
+    ),
     ("UPDATE message SET sender = 'c5@cliente5.example' WHERE id = 5", "1 erased messages keep something"),
     ("UPDATE message SET subject = 'Caso' WHERE id = 5", "1 erased messages keep something"),
     (
         "INSERT INTO message_text (rowid, subject, text) VALUES (5, 'Caso', 'no carga')",
         "1 erased messages keep something",
     ),
+    (
+        "INSERT INTO policy (hash, since, origin) VALUES ('other', 0, 'start');
+         UPDATE message SET policy = 2 WHERE id = 3",
+        "1 decisions name another policy than the generation they were made under",
+    ),
+    (
+        "INSERT INTO policy (hash, since, origin) VALUES ('other', 0, 'start');
+         UPDATE ticket SET policy = 2 WHERE id = 1",
+        "1 tickets have their impact from a policy that decided none of their mails",
+    ),
+    (
+        "INSERT INTO policy (hash, since, origin) VALUES ('a', 0, 'start'), ('b', 0, 'command'), ('a', 0, 'reload')",
+        "1 generations of the policy are the same as the one before",
+    ),
+    (
+        "INSERT INTO reload (asked, report) VALUES (0, 'wrong')",
+        "1 reloads were answered with neither a policy nor a reason, or with both, or before anybody looked",
+    ),
+    (
+        "INSERT INTO reload (asked, answered) VALUES (0, 1)",
+        "1 reloads were answered with neither a policy nor a reason, or with both, or before anybody looked",
+    ),
     ("UPDATE event SET ticket = 9 WHERE kind = 'silent'", "1 events tell of a ticket that is not there"),
     ("INSERT INTO raw (hash, size, zstd) VALUES (x'00', 0, x'')", "1 exact bytes belong to no mail"),
     // and what SQLite itself knows
+    ("DELETE FROM policy", "5 rows of `message` refer to rows of `policy` that are not there"),
     ("DELETE FROM ticket WHERE id = 3", "1 rows of `promise` refer to rows of `ticket` that are not there"),
     ("DELETE FROM ticket WHERE id = 3", "1 rows of `participant` refer to rows of `ticket` that are not there"),
     ("DELETE FROM ticket WHERE id = 2", "1 rows of `outbox` refer to rows of `ticket` that are not there"),

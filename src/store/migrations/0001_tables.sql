@@ -25,6 +25,25 @@ CREATE TABLE folder (
     UNIQUE (mailbox, name, uidvalidity)
 ) STRICT;
 
+-- A row per policy and time in force. Rules, plans, calendar and texts have one hash.
+CREATE TABLE policy (
+    generation INTEGER PRIMARY KEY,
+    hash       TEXT    NOT NULL,
+    since      INTEGER NOT NULL,
+    origin     TEXT    NOT NULL CHECK (origin IN ('start', 'reload', 'signal', 'command')) -- 'command': no daemon's
+) STRICT;
+CREATE INDEX policy_hash ON policy (hash);
+
+-- A row per `acuse reload`, in which the daemon answers.
+CREATE TABLE reload (
+    id         INTEGER PRIMARY KEY,
+    asked      INTEGER NOT NULL,
+    answered   INTEGER,                          -- absent: the daemon has not read the files yet
+    generation INTEGER REFERENCES policy,        -- what they say is in force; absent: not answered, or refused
+    report     TEXT                              -- why it was refused; absent: it was not
+) STRICT;
+CREATE INDEX reload_waits ON reload (id) WHERE answered IS NULL;
+
 -- The exact bytes, by their own hash.
 CREATE TABLE raw (
     hash BLOB    PRIMARY KEY,
@@ -61,6 +80,7 @@ CREATE TABLE ticket (
     impact       TEXT    NOT NULL CHECK (impact IN ('low', 'medium', 'high')),
     case_id      TEXT,                           -- absent: unclassified
     rule         TEXT,
+    policy       INTEGER NOT NULL REFERENCES policy, -- the generation that gave it impact and rule
     language     TEXT    NOT NULL CHECK (language IN ('es', 'en')),
     state        TEXT    NOT NULL CHECK (state IN ('open', 'answered', 'closed')),
     flags        TEXT    NOT NULL,               -- words, separated by blanks
@@ -85,6 +105,7 @@ CREATE TABLE message (
     outcome      TEXT    NOT NULL CHECK (outcome IN ('opened', 'appended', 'ignored', 'quarantined')),
     reason       TEXT    NOT NULL REFERENCES reason,
     decision     TEXT,                           -- versioned JSON (I15); absent: erased
+    policy       INTEGER NOT NULL REFERENCES policy, -- the generation that it was decided under
     ticket       INTEGER REFERENCES ticket ON DELETE SET NULL,
     role         TEXT    CHECK (role IN ('message', 'note', 'staff')),
     stored       INTEGER NOT NULL,
@@ -133,7 +154,7 @@ CREATE TABLE promise (
     clock_starts  INTEGER NOT NULL,
     expected_from INTEGER,
     due_by        INTEGER NOT NULL,
-    policy        TEXT    NOT NULL,
+    policy        INTEGER NOT NULL REFERENCES policy,
     made          INTEGER NOT NULL,
     ended         INTEGER,                       -- absent: it runs
     ended_by      TEXT CHECK (ended_by IN ('answered', 'superseded', 'closed'))
@@ -141,6 +162,16 @@ CREATE TABLE promise (
 CREATE INDEX promise_ticket ON promise (ticket);
 CREATE UNIQUE INDEX promise_runs ON promise (ticket) WHERE ended IS NULL; -- one at a time
 CREATE INDEX promise_due ON promise (due_by) WHERE ended IS NULL;
+
+-- What a person says of the mail that opened a ticket; their last word. The words before it are events.
+CREATE TABLE correction (
+    ticket  INTEGER PRIMARY KEY REFERENCES ticket ON DELETE CASCADE,
+    impact  TEXT    NOT NULL CHECK (impact IN ('low', 'medium', 'high')),
+    case_id TEXT,                                -- absent: the impact alone was said
+    by      TEXT    NOT NULL,                    -- the user who ran the command
+    because TEXT    NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT;
 
 -- Every decision and act, append-only.
 CREATE TABLE event (
