@@ -491,15 +491,15 @@ fn one_connection_carries_what_waits() {
 #[test]
 fn a_row_that_cannot_be_told_late_is_held_and_holds_up_nobody() {
     for (damage, says) in [
-        ("decision = '{}'", "cannot read message.decision"),
-        ("decision = json_remove(decision, '$.promise')", "nothing was promised"),
-        ("raw = NULL", "the mail that is acknowledged is not there"),
+        ("UPDATE message SET decision = '{}'", "cannot read message.decision"),
+        ("UPDATE promise SET window = '{}'", "cannot read promise.window"),
+        ("UPDATE message SET raw = NULL", "the mail that is acknowledged is not there"),
     ] {
         let stage = Stage::open(|site| site);
         stage.smtp.fault_always(Step::Rcpt, Fault::Reply("451 4.2.0 later"));
         stage.receive("ana@cliente.example", "Servidor caído");
         stage.deferred("ana@cliente.example");
-        stage.database().execute(&format!("UPDATE message SET {damage}"), []).unwrap();
+        stage.database().execute_batch(damage).unwrap();
         stage.database().execute(PROMISE_PASSES, []).unwrap();
         let held = stage.in_state("ana@cliente.example", "held");
         assert!(held.last_error.as_ref().is_some_and(|error| error.contains(says)), "{held:?}");
