@@ -1,0 +1,213 @@
+//! The customer directory as another system exports it: whole or not at all, and who decides on an address.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test"
+)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use support::acuse::Site;
+
+mod support;
+
+const FINDINGS: i32 = 1;
+const USAGE: i32 = 64;
+
+/// A site without a daemon, whose servers nobody asks.
+fn site() -> Site {
+    let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    Site::builder(nobody, nobody).init()
+}
+
+/// Imports a text: the exit code, what it printed, and what it complained about.
+#[track_caller]
+fn import(site: &Site, name: &str, text: &str, options: &[&str]) -> (i32, String, String) {
+    let file = site.directory().join(name);
+    fs::write(&file, text).unwrap();
+    let output = site.acuse(&[&["customers", "import", file.to_str().unwrap()], options].concat());
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The plan of an address, and why.
+fn whois(site: &Site, address: &str, at: &str) -> (String, String) {
+    let found: Value = site.json(&["customers", "whois", address, "--now", at]);
+    (found["plan"].as_str().unwrap().to_owned(), found["because"].as_str().unwrap().to_owned())
+}
+
+const NOW: &str = "2026-11-23T09:00:00-05:00";
+
+#[test]
+fn an_import_is_the_directory_and_a_person_s_word_stands_above_it() {
+    let site = site();
+    site.text(&["customers", "set", "jefe@acme.example", "--plan", "n3"]);
+    let file = "key,plan,name,language,from,until,id\n\
+        maria@acme.example,n2,\"Pérez, María\",es,,,whmcs:1203\n\
+        @clinica.example,n3,Clínica X,,,2027-03-31,whmcs:88\n\
+        jefe@acme.example,n1,,,,,whmcs:1203\n";
+    let (code, printed, _) = import(&site, "clientes.csv", file, &["--dry-run"]);
+    assert_eq!(code, 0);
+    assert!(
+        printed.contains("3 rows: 2 keys added, 0 removed, 0 changed, 0 as before, 1 set by hand"),
+        "{printed}"
+    );
+    assert_eq!(site.json(&["customers", "list"]).as_array().unwrap().len(), 1, "nothing was written");
+
+    assert_eq!(import(&site, "clientes.csv", file, &[]).0, 0);
+    let maria = &site.json(&["customers", "show", "maria@acme.example"])[0];
+    assert_eq!(
+        (&maria["name"], &maria["id"], &maria["language"]),
+        (&json!("Pérez, María"), &json!("whmcs:1203"), &json!("es"))
+    );
+    assert_eq!(whois(&site, "jefe@acme.example", NOW), ("n3".into(), "address_row".into()));
+    assert_eq!(whois(&site, "otra+web@CLINICA.example", NOW), ("n3".into(), "domain_row".into()));
+    assert_eq!(
+        whois(&site, "otra@clinica.example", "2027-03-31T23:59:59-05:00").0,
+        "n3",
+        "the whole last day"
+    );
+    assert_eq!(
+        whois(&site, "otra@clinica.example", "2027-04-01T00:00:00-05:00"),
+        ("n1".into(), "default".into())
+    );
+
+    // the same again changes nothing; another file takes the place of the first, but not of what a person set
+    let (_, printed, _) = import(&site, "clientes.csv", file, &[]);
+    assert!(printed.contains("0 keys added, 0 removed, 0 changed, 2 as before, 1 set by hand"), "{printed}");
+    let next = "{\"key\": \"maria@acme.example\", \"plan\": \"n3\", \"id\": \"whmcs:1203\"}\n\n\
+        {\"key\": \"nueva@acme.example\", \"plan\": \"n1\"}\n";
+    let (code, printed, _) = import(&site, "clientes.jsonl", next, &["--max-shrink", "50%"]);
+    assert_eq!(code, 0, "{printed}");
+    for line in ["+ nueva@acme.example  n1", "- clinica.example  n3", "~ maria@acme.example  n2 → n3"] {
+        assert!(printed.contains(line), "{line} in {printed}");
+    }
+    let keys = site.json(&["customers", "list"]);
+    let keys: Vec<&str> = keys.as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["jefe@acme.example", "maria@acme.example", "nueva@acme.example"]);
+    site.text(&["customers", "remove", "jefe@acme.example"]);
+    assert_eq!(whois(&site, "jefe@acme.example", NOW), ("n1".into(), "default".into()));
+    assert_eq!(site.acuse(&["customers", "remove", "jefe@acme.example"]).status.code(), Some(USAGE));
+    let history =
+        "SELECT count(*) FROM event WHERE kind IN ('customer_set', 'customers_imported', 'customer_removed')";
+    assert_eq!(
+        rusqlite::Connection::open(site.state_dir().join("acuse.db"))
+            .unwrap()
+            .query_row(history, [], |row| row.get::<_, i64>(0))
+            .unwrap(),
+        4
+    );
+}
+
+#[test]
+fn every_bad_line_is_named_and_then_nothing_is_written() {
+    let site = site();
+    let file = "key;plan;language;until\n\
+        ana@cliente.example;n2;es;\n\
+        @gmail.com;n2;;\n\
+        no es una dirección;n2;;\n\
+        b@cliente.example;n9;;\n\
+        c@cliente.example;n2;fr;\n\
+        d@cliente.example;n2;;31/03/2027\n\
+        e@cliente.example;n2;;;sobra\n\
+        ana@cliente.example;n2;en;\n";
+    let (code, printed, said) = import(&site, "clientes.csv", file, &[]);
+    assert_eq!((code, printed.as_str()), (USAGE, ""));
+    for line in [
+        "clientes.csv:3: anybody may have an address at gmail.com",
+        "clientes.csv:4: `no es una dirección` is neither an address nor a domain",
+        "clientes.csv:5: there is no plan `n9`; the plans are n1, n2, n3",
+        "clientes.csv:6: ",
+        "clientes.csv:7: `31/03/2027` is no date; write 2027-03-31",
+        "clientes.csv:8: 5 fields, where the header has 4",
+        "clientes.csv:9: `ana@cliente.example` has the plan n2 on line 2 too, otherwise",
+        "7 of 8 lines are wrong",
+    ] {
+        assert!(said.contains(line), "{line} in:\n{said}");
+    }
+    assert_eq!(site.json(&["customers", "list"]), json!([]));
+    for (name, text, says) in [
+        ("a.csv", "key,plna\nx@y.example,n2\n", "did you mean `plan`?"),
+        ("a.csv", "plan\nn2\n", "no column `key`"),
+        ("a.jsonl", "{\"key\": \"x@y.example\"}\n", "a.jsonl:1: missing field `plan`"),
+        (
+            "a.jsonl",
+            "{\"key\": \"x@y.example\", \"plan\": \"n1\", \"lang\": \"es\"}\n",
+            "unknown field `lang`",
+        ),
+    ] {
+        let (code, _, said) = import(&site, name, text, &[]);
+        assert!(code == USAGE && said.contains(says), "{says} in:\n{said}");
+    }
+}
+
+#[test]
+fn a_truncated_export_demotes_nobody() {
+    let site = site();
+    let export = |rows: usize, plan: &str| {
+        let mut text = "\u{FEFF}key,plan,id\r\n".to_owned();
+        (0..rows).for_each(|n| write!(text, "cliente{n}@empresa{n}.example,{plan},{n}\r\n").unwrap());
+        text
+    };
+    assert_eq!(import(&site, "all.csv", &export(100, "n2"), &[]).0, 0);
+    let refused = |text: &str, options: &[&str], says: &str| {
+        let (code, _, said) = import(&site, "next.csv", text, options);
+        assert!(code == FINDINGS && said.contains(says), "{says} in:\n{said}");
+        assert_eq!(whois(&site, "cliente99@empresa99.example", NOW).0, "n2");
+    };
+    refused(
+        &export(79, "n2"),
+        &[],
+        "of 100 imported keys 21 would vanish and 0 get a lower plan, more than 20 %",
+    );
+    refused(&export(100, "n1"), &[], "0 would vanish and 100 get a lower plan");
+    refused("key,plan\n", &["--dry-run"], "100 would vanish");
+    assert_eq!(import(&site, "next.csv", &export(80, "n2"), &[]).0, 0);
+    assert_eq!(import(&site, "next.csv", "key,plan\n", &["--max-shrink", "100"]).0, 0);
+    assert_eq!(site.json(&["customers", "list"]), json!([]));
+}
+
+#[test]
+fn whois_says_which_row_decides_and_why_the_others_do_not() {
+    let site = site();
+    let file = "key,plan,from,until,id\n\
+        ana@cliente.example,n1,,,7\n\
+        ana@cliente.example,n2,,,7\n\
+        ana@cliente.example,n3,,2026-01-31,7\n\
+        cliente.example,n3,,,7\n\
+        luis@cliente.example,n2,2027-01-01,,7\n";
+    assert_eq!(import(&site, "clientes.csv", file, &[]).0, 0);
+    let found = site.json(&["customers", "whois", "Ana+x@Cliente.example", "--now", NOW]);
+    assert_eq!((&found["plan"], &found["because"]), (&json!("n2"), &json!("address_row")));
+    let standing: Vec<(&str, &str)> = found["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["row"]["plan"].as_str().unwrap(), it["standing"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        standing,
+        [
+            ("n1", "another row has a higher plan"),
+            ("n2", "decides"),
+            ("n3", "over"),
+            ("n3", "an address row stands before it")
+        ]
+    );
+    assert_eq!(
+        whois(&site, "luis@cliente.example", NOW),
+        ("n3".into(), "domain_row".into()),
+        "not in force yet"
+    );
+    let page = site.text(&["customers", "whois", "nadie@otra.example"]);
+    assert!(
+        page.starts_with("nadie@otra.example  n1  (default)") && page.contains("no row names it"),
+        "{page}"
+    );
+}
