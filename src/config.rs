@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
+use crate::notify::Notify;
 use crate::policy::{Policy, PolicyFiles};
 use crate::problem::{self, Problem, Severity, Source};
 use crate::site::Site;
@@ -43,6 +44,8 @@ pub struct Config {
     pub overlay: Option<PathBuf>,
     /// Who we are.
     pub site: Site,
+    /// `[[notify]]`: who is told of what.
+    pub notify: Vec<Notify>,
     /// What is watched.
     pub mailboxes: Vec<Mailbox>,
     /// Where acknowledgements go out.

@@ -316,7 +316,8 @@ fn indexed(
     Ok(concluded)
 }
 
-fn fresh() -> Fresh {
+/// Random bytes for a mail of ours.
+pub(crate) fn fresh() -> Fresh {
     let mut bytes = [0; 8];
     // without a random source a Message-ID would repeat: better none than a weak one, and Linux always has one
     let filled = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod site;
 pub mod reply;
 pub mod policy;
+pub mod notify;
 pub mod triage;
 // ── shell ─────────────────────────────────────────────────────────────────────────────────────────────────
 pub mod store;

@@ -20,11 +20,14 @@ pub enum Purpose {
 /// What a valid token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
-    /// The ticket.
+    /// The ticket; [`NO_TICKET`] in a notification to staff, whose answer is no answer to a customer.
     pub ticket: i64,
     /// A number that makes the token unique within its ticket and purpose.
     pub serial: i64,
 }
+
+/// Stands for the ticket in the claims of a mail that belongs to none.
+pub const NO_TICKET: i64 = 0;
 
 /// The keys of the state directory: the first signs, all verify.
 #[derive(Clone)]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use acuse::mail::{AutomationKind, Defect, Sign};
+use acuse::notify::Topic;
 use acuse::store::{HeldBy, Origin, OutboxState, Standing};
 use acuse::ticket::Outcome;
 use acuse::triage::{AckBecause, Flag, PlanBecause, Reason};
@@ -36,6 +37,7 @@ fn page() -> String {
     table!(page, "Flags", "What a person should know about a ticket (`flags`).", Flag);
     table!(page, "Outbox", "Where an acknowledgement stands (`state` of `outbox list`).", OutboxState);
     table!(page, "Held", "Who holds an acknowledgement back (`held_by` of `outbox list`).", HeldBy);
+    table!(page, "Notifications", "What a person is told of (`on` of `[[notify]]`).", Topic);
     table!(page, "Mailboxes", "Whether a folder is watched (`state` of `mailbox list`).", Standing);
     table!(page, "Policies", "What put a policy in force (`policy.by` of `tickets show`).", Origin);
     table!(page, "Automation", "What kind of sender wrote a mail (`automation.kind`).", AutomationKind);

@@ -1,11 +1,16 @@
 //! `acuse check`: everything that the operator wrote, every problem at once.
 
+use std::sync::Arc;
+
 use super::context::Context;
 use super::report::{Code, Done, Failure};
 use super::rules::check as rules;
-use crate::config::{self, ConfigError, Secrets};
+use crate::config::{self, Config, ConfigError, Secrets};
+use crate::notify::Topic;
+use crate::plan::Clock;
 use crate::policy::Policy;
-use crate::problem::{Problem, Severity, any_error};
+use crate::problem::{Problem, Severity, Source, any_error};
+use crate::ticket::Impact;
 
 /// Checks configuration and policy; an error makes the exit code 78.
 pub fn check(context: &Context) -> Done {
@@ -22,6 +27,7 @@ pub fn check(context: &Context) -> Done {
     problems.extend(found);
     if let Some(policy) = &policy {
         problems.extend(rules::problems(context, config.as_ref(), policy)?);
+        problems.extend(config.as_ref().and_then(|config| unstaffed(context, config, policy)));
     }
     show(context, &problems)?;
     if any_error(&problems) {
@@ -34,6 +40,25 @@ pub fn check(context: &Context) -> Done {
         context.line(format!("good: {rules} rules, policy {}, {warnings} warnings", policy.hash))?;
     }
     Ok(())
+}
+
+/// High impact is promised around the clock, the staff's hours are not, and nobody is told.
+fn unstaffed(context: &Context, config: &Config, policy: &Policy) -> Option<Problem> {
+    let promised = policy.plans.plans.iter().any(|plan| plan.window(Impact::High).clock == Clock::Always);
+    let told = config.notify.iter().any(|notify| notify.on.contains(&Topic::HighImpact));
+    if !promised || told || policy.calendar.is_always_open() {
+        return None;
+    }
+    let name = context.config_path().display().to_string();
+    Some(Problem {
+        source: Arc::new(Source { name, text: String::new() }),
+        span: None,
+        severity: Severity::Warning,
+        message: "high impact is promised around the clock, the working hours cover a part of the week, and nobody is \
+                  notified"
+            .to_owned(),
+        hint: Some("[[notify]] with mail = [\"…\"] reaches a person, also at night".to_owned()),
+    })
 }
 
 /// Prints the problems as people or programs read them (docs/json.md), in the order of the files.

@@ -1,4 +1,4 @@
-//! `acuse outbox`: the acknowledgements, where they stand, and what a person does about them.
+//! `acuse outbox`: the acknowledgements and notifications, where they stand, and what a person does about them.
 
 use std::io::Write as _;
 
@@ -17,7 +17,7 @@ use crate::ticket::TicketNumber;
 /// `acuse outbox …`
 #[derive(Debug, Subcommand)]
 pub enum OutboxVerb {
-    /// List every acknowledgement, newest first
+    /// List every acknowledgement and notification, newest first
     List {
         /// Only those that are due, sending, sent, held, refused or expired
         #[arg(long)]
@@ -112,7 +112,7 @@ impl Desk<'_> {
             let holder = row.held_by.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default();
             lines.add_row([
                 row.id.to_string(),
-                self.number(row.ticket),
+                self.number(row.ticket).unwrap_or_default(),
                 row.kind.clone(),
                 shown(&row.to),
                 row.state.as_str().to_owned() + &holder,
@@ -125,8 +125,8 @@ impl Desk<'_> {
         self.context.line(lines.to_string())
     }
 
-    fn number(&self, ticket: i64) -> String {
-        TicketNumber(ticket).with_prefix(&self.config.site.prefix)
+    fn number(&self, ticket: Option<i64>) -> Option<String> {
+        ticket.map(|ticket| TicketNumber(ticket).with_prefix(&self.config.site.prefix))
     }
 
     fn local(&self, at: jiff::Timestamp) -> String {
@@ -153,7 +153,8 @@ impl Desk<'_> {
             return self.context.json(&self.whole(page, &mail));
         }
         let row = &page.row;
-        let title = format!("{}  {}  {}", row.id, self.number(row.ticket), shown(&row.to));
+        let number = self.number(row.ticket).unwrap_or_else(|| "notification".to_owned());
+        let title = format!("{}  {number}  {}", row.id, shown(&row.to));
         let mut lines = vec![self.context.strong(&title)];
         let holder = row.held_by.as_ref().map(|holder| format!(", by {holder}")).unwrap_or_default();
         let frozen = if page.offered { ", frozen: it was offered" } else { "" };

@@ -30,6 +30,8 @@ pub(super) struct ConfigFile {
     pub(super) auth: AuthFile,
     #[serde(default)]
     pub(super) limits: LimitsFile,
+    #[serde(default)]
+    pub(super) notify: Vec<NotifyFile>,
 }
 
 fn state_dir() -> PathBuf {
@@ -194,6 +196,25 @@ impl Default for LimitsFile {
             min_free_mib: None,
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotifyFile {
+    pub(super) mail: Vec<Written<String>>,
+    pub(super) on: Option<Vec<Written<String>>>,
+    #[serde(default = "every")]
+    pub(super) every: Duration,
+    #[serde(default = "lang")]
+    pub(super) lang: Written<String>,
+}
+
+fn every() -> Duration {
+    unwritten("10m")
+}
+
+fn lang() -> Written<String> {
+    unwritten("es")
 }
 
 /// What IMAP and SMTP servers have in common.

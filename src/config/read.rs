@@ -15,6 +15,8 @@ use crate::problem::{self, Problem, Severity, Source};
 use crate::site::{Channels, EnvelopeFrom, Limits, Site};
 use crate::token::Keyring;
 
+mod notify;
+
 /// The waits of `[smtp] retry` where it is not set: a greylisting relay lets us in after some minutes.
 const RETRY_MINUTES: [i64; 6] = [1, 2, 5, 10, 15, 30];
 
@@ -93,6 +95,7 @@ impl Reader<'_> {
             local_dir: self.local_dir(file.local_dir.as_ref()),
             policy_dir: file.policy_dir,
             overlay: None,
+            notify: self.notify(&file.notify, &site),
             site,
             mailboxes,
             smtp: smtp?,

@@ -81,7 +81,7 @@ struct Shared {
     room: Room,
     disk: Arc<disk::Disk>,
     orders: Arc<Orders>,
-    /// Rung when an acknowledgement may have been put into the outbox.
+    /// Rung when an acknowledgement may have been put into the outbox, or there is something to notify a person of.
     outbox: Arc<Notify>,
     stop: CancellationToken,
 }
@@ -97,7 +97,7 @@ impl Shared {
     async fn note(&self, alert: impl FnOnce(&Tx<'_>, Timestamp) -> Result<(), StoreError> + Send + 'static) {
         let noted = self.writer.call(|store| store.transaction(|tx| alert(tx, clock::now()))).await;
         match noted {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => self.outbox.notify_one(), // somebody may have to be told
             Ok(Err(error)) => tracing::error!(%error, "an alert could not be noted"),
             Err(WriterGone) => self.stop.cancel(),
         }
@@ -169,6 +169,7 @@ pub async fn run(
             Some(found) => tx.policy_refused(found, now)?,
             None => tx.policy_accepted(now)?,
         }
+        tx.enrol_notified(config.notify.iter().flat_map(|notify| &notify.mail), now)?;
         Ok((tx.reoffer(now)?, tx.orders()?, tx.enact(&policy.hash, Origin::Start, now)?))
     })?;
     if again > 0 {

@@ -1,4 +1,4 @@
-//! The outbox worker: one acknowledgement at a time, on one connection, counted before it is tried.
+//! The outbox worker: one mail at a time, on one connection, counted before it is tried.
 
 use std::time::Duration;
 
@@ -10,8 +10,10 @@ mod pace;
 
 use super::backoff::{Backoff, jitter};
 use super::{Shared, clock};
-use crate::smtp::{Notify, Outcome, Outgoing, Relay, Step, Timeouts};
-use crate::store::{Breaker, Delivery, Due, Rate, Ready, StoreError, Tx, WriterGone};
+use crate::ingest;
+use crate::notify::Notify;
+use crate::smtp::{self, Outcome, Outgoing, Relay, Step, Timeouts};
+use crate::store::{Breaker, Delivery, Due, Only, Rate, Ready, Setting, StoreError, Tx, WriterGone};
 use crate::token::Purpose;
 
 use clocks::Clocks;
@@ -187,7 +189,7 @@ impl Worker {
         let longest = config.retry.iter().copied().max().unwrap_or(SignedDuration::ZERO);
         let look_at_rate = self.rate_seen.is_none_or(|seen| monotonic.duration_since(seen) >= RATE);
         let (last, tripped, is_open) = (self.last.clone(), self.breaker, self.relay.is_open());
-        let resting = !wait.is_zero() || self.shared.stop.is_cancelled();
+        let (paced, stopping, fresh) = (!wait.is_zero(), self.shared.stop.is_cancelled(), ingest::fresh());
         let look = move |tx: &Tx<'_>| {
             if let Some(last) = &last {
                 tx.delivered(last.id, &last.delivery, last.offered, now)?;
@@ -203,13 +205,20 @@ impl Worker {
             let expired = tx.tend(longest, may_expire, now)?;
             let floor = config.site.limits.breaker_floor;
             let rate = look_at_rate.then(|| tx.mind_breaker(floor, now)).transpose()?;
-            if resting {
+            if rate.is_some() {
+                tx.mind_waiting(now)?;
+            }
+            if stopping {
                 return Ok((rate, Undone { expired, held: 0 }, Found::Nothing(None)));
             }
+            let setting = Setting { site: &config.site, policy: &policy, fresh, now };
+            let notify = notify(tx, &config.notify, setting)?;
             let tripped = rate.map_or(tripped, Breaker::holds);
-            let Ready { first, held } = tx.first_ready(&config.site, &policy, tripped, now)?;
+            let only = if paced { Only::Notifications } else { Only::Anything };
+            let Ready { first, held } = tx.first_ready(&config.site, &policy, tripped, only, now)?;
             let found = match first {
-                None => Found::Nothing(tx.next_attempt()?),
+                None if paced => Found::Nothing(None),
+                None => Found::Nothing(tx.next_attempt()?.into_iter().chain(notify).min()),
                 Some(_) if !is_open => Found::Ready,
                 Some(id) => Found::Taken(Box::new(tx.take(id)?)),
             };
@@ -289,7 +298,8 @@ impl Worker {
         let outcome = self.send(due).await;
         log(due, &outcome);
         let noted = judge(due, outcome, &self.shared.config.retry, clock::now());
-        if let (Some(pace), false) = (&mut self.pace, matches!(noted.delivery, Delivery::Untried(_))) {
+        let counts = !due.is_notification() && !matches!(noted.delivery, Delivery::Untried(_));
+        if let Some(pace) = self.pace.as_mut().filter(|_| counts) {
             pace.count(Instant::now());
         }
         self.last = Some(noted);
@@ -302,8 +312,8 @@ impl Worker {
         let envelope_id = site.keys.sign(Purpose::Envelope, due.claim);
         let (to, bytes, envelope_id) =
             (due.recipient.as_str(), due.bytes.as_slice(), Some(envelope_id.as_str()));
-        let null = Outgoing { from: None, to, notify: Notify::Never, envelope_id, bytes };
-        let with_from = Outgoing { from: Some(&site.from.address), notify: Notify::Failure, ..null };
+        let null = Outgoing { from: None, to, notify: smtp::Notify::Never, envelope_id, bytes };
+        let with_from = Outgoing { from: Some(&site.from.address), notify: smtp::Notify::Failure, ..null };
         let first = match &due.sender {
             Some(sender) => Outgoing { from: Some(sender), ..with_from },
             None if self.null_refused => with_from,
@@ -382,7 +392,21 @@ fn judge(due: &Due, outcome: Outcome, retry: &[SignedDuration], now: Timestamp) 
     Noted { id: due.id, delivery, offered }
 }
 
+/// Makes the mails to people; what keeps them from being written must not keep acknowledgements back.
+fn notify(tx: &Tx<'_>, people: &[Notify], setting: Setting<'_>) -> Result<Option<Timestamp>, StoreError> {
+    match tx.savepoint(|tx| tx.notify(people, setting)) {
+        Err(error) if !error.is_temporary() => {
+            tracing::error!(%error, "a notification cannot be written; it is tried again");
+            Ok(None)
+        }
+        done => done,
+    }
+}
+
 fn log(due: &Due, outcome: &Outcome) {
+    if due.is_notification() {
+        return log_notification(due, outcome);
+    }
     let (ticket, attempt, to, message_id) = (due.claim.ticket, due.attempts, &due.recipient, &due.message_id);
     match outcome {
         Outcome::Sent { reply } => tracing::info!(ticket, attempt, to, message_id, reply, "acknowledged"),
@@ -392,6 +416,20 @@ fn log(due: &Due, outcome: &Outcome) {
         }
         Outcome::Refused { reply, .. } => {
             tracing::error!(ticket, attempt, to, message_id, reply, "acknowledgement refused");
+        }
+    }
+}
+
+fn log_notification(due: &Due, outcome: &Outcome) {
+    let (attempt, to, message_id) = (due.attempts, &due.recipient, &due.message_id);
+    match outcome {
+        Outcome::Sent { reply } => tracing::info!(attempt, to, message_id, reply, "notified"),
+        Outcome::Deferred { step, .. } if *step < Step::MailFrom => {}
+        Outcome::Deferred { reply, .. } => {
+            tracing::warn!(attempt, to, message_id, reply, "notification deferred");
+        }
+        Outcome::Refused { reply, .. } => {
+            tracing::error!(attempt, to, message_id, reply, "notification refused");
         }
     }
 }

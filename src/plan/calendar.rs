@@ -184,6 +184,14 @@ impl Calendar {
         &self.hours
     }
 
+    /// Whether the ordinary week leaves no hour out.
+    pub fn is_always_open(&self) -> bool {
+        let whole = |hours: &Vec<Interval>| {
+            hours.iter().map(Interval::length).sum::<SignedDuration>() == SignedDuration::from_hours(24)
+        };
+        self.hours.iter().all(whole)
+    }
+
     /// The opening hours of a date, exceptions and holidays considered.
     pub fn hours_on(&self, date: Date) -> &[Interval] {
         self.day(date).hours()

@@ -1,4 +1,4 @@
-//! The small fixed MIME of an acknowledgement: multipart/alternative of text and HTML, quoted-printable.
+//! The small fixed MIME of what we send, quoted-printable: text alone, or multipart/alternative of text and HTML.
 
 use lettre::message::header::{ContentTransferEncoding, ContentType, MIME_VERSION_1_0};
 use lettre::message::{MultiPart, MultiPartKind, SinglePart};
@@ -10,11 +10,6 @@ const LINE: usize = 76;
 /// bytes (I5); that no encoded line begins with it is given: `=_` never occurs in quoted-printable (RFC 2045 §6.7).
 pub fn alternative(seed: &str, text: &str, html: &str) -> String {
     let seed: String = seed.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-    let part = |kind, content: &str| {
-        // Else lettre takes base64 for what is not ASCII, which nobody reads in a mail's source.
-        let readable = ContentTransferEncoding::QuotedPrintable;
-        SinglePart::builder().header(kind).header(readable).body(content.to_owned())
-    };
     let mail = MultiPart::builder()
         .header(MIME_VERSION_1_0)
         .kind(MultiPartKind::Alternative)
@@ -22,6 +17,19 @@ pub fn alternative(seed: &str, text: &str, html: &str) -> String {
         .singlepart(part(ContentType::TEXT_PLAIN, text))
         .singlepart(part(ContentType::TEXT_HTML, html));
     without_traps(&String::from_utf8_lossy(&mail.formatted()))
+}
+
+/// MIME-Version, Content-Type and the body of a mail of text alone, in ASCII.
+pub fn plain(text: &str) -> String {
+    let part = part(ContentType::TEXT_PLAIN, text);
+    let mime_version = "MIME-Version: 1.0\r\n".to_owned();
+    mime_version + &without_traps(&String::from_utf8_lossy(&part.formatted()))
+}
+
+fn part(kind: ContentType, content: &str) -> SinglePart {
+    // Else lettre takes base64 for what is not ASCII, which nobody reads in a mail's source.
+    let readable = ContentTransferEncoding::QuotedPrintable;
+    SinglePart::builder().header(kind).header(readable).body(content.to_owned())
 }
 
 /// RFC 2049 §3: neither SMTP's dot nor mbox's From stands first in a line. lettre leaves them there. A line that is

@@ -2,7 +2,7 @@
 
 mod compose;
 pub mod header;
-mod mime;
+pub mod mime;
 mod template;
 mod variables;
 pub mod words;

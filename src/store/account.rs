@@ -89,14 +89,17 @@ const ONCE: &[Never] = &[
         "tickets were opened twice",
         "SELECT 1 FROM message WHERE outcome = 'opened' AND ticket IS NOT NULL GROUP BY ticket HAVING count(*) > 1",
     ),
-    ("mails were acknowledged twice", "SELECT 1 FROM outbox GROUP BY message HAVING count(*) > 1"),
+    (
+        "mails were acknowledged twice",
+        "SELECT 1 FROM outbox WHERE message IS NOT NULL GROUP BY message HAVING count(*) > 1",
+    ),
     (
         "promises were acknowledged twice",
         "SELECT 1 FROM outbox WHERE promise IS NOT NULL GROUP BY promise HAVING count(*) > 1",
     ),
     (
         "acknowledgements were accepted twice",
-        "SELECT 1 FROM event WHERE kind = 'acknowledged' GROUP BY detail ->> 'outbox' HAVING count(*) > 1",
+        "SELECT 1 FROM event WHERE kind IN ('acknowledged', 'notified') GROUP BY detail ->> 'outbox' HAVING count(*) > 1",
     ),
 ];
 
@@ -147,12 +150,17 @@ const AGREEMENT: &[Never] = &[
     (
         "acknowledgements are sent without a record of it",
         "SELECT 1 FROM outbox WHERE state = 'sent' AND NOT EXISTS (
-            SELECT 1 FROM event WHERE event.ticket = outbox.ticket AND kind = 'acknowledged'
+            SELECT 1 FROM event WHERE event.ticket IS outbox.ticket AND kind IN ('acknowledged', 'notified')
                                 AND detail ->> 'outbox' = outbox.id)",
     ),
     (
         "acknowledgements are held by nobody",
         "SELECT 1 FROM outbox WHERE state = 'held' AND held_by IS NULL",
+    ),
+    (
+        "notifications do not say what they told, or tell of what is not there",
+        "SELECT 1 FROM outbox WHERE kind = 'notify' AND NOT EXISTS (SELECT 1 FROM notified WHERE notified.outbox = outbox.id)
+         UNION ALL SELECT 1 FROM notified WHERE upto > (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'news')",
     ),
     (
         "corrections are without a record of them, or the other way round",

@@ -101,6 +101,7 @@ impl Tx<'_> {
         }
         let Some(number) = ticket else { return Ok((None, to_index)) };
         self.let_in(number, &decision.participants)?;
+        let topic = self.newsworthy(number, decision)?;
         if decision.action == Action::Append {
             self.continue_ticket(number, decision, mail.arrival.received, setting)?;
         }
@@ -109,6 +110,7 @@ impl Tx<'_> {
             .as_ref()
             .map(|promise| self.make_promise(number, promise, setting))
             .transpose()?;
+        topic.map_or(Ok(()), |topic| self.news_of(number, topic, setting.now))?;
         self.mind_reachability(message, mail, decision, setting)?;
         if decision.ack.send {
             self.put_ack(number, message, promise, mail, decision, setting)?;

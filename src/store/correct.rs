@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde_json::json;
 
 use super::{Result, Setting, TicketFilter, Tx, at, ms, word};
+use crate::notify::Topic;
 use crate::plan::Promise;
 use crate::reply::ReplyKind;
 use crate::ticket::{Impact, PlanId, TicketNumber};
@@ -124,6 +125,9 @@ impl Tx<'_> {
             params![number.0, word.impact.as_str(), word.case, word.by, word.because, ms(word.at)],
         )?;
         let promise = self.correct_promise(number.0, word.impact, setting)?;
+        if word.impact == Impact::High && ticket.impact != Impact::High.as_str() {
+            self.news_of(number.0, Topic::HighImpact, setting.now)?;
+        }
         let detail = json!({
             "by": word.by, "because": word.because, "promise": promise.as_str(),
             "from": { "impact": ticket.impact, "case": ticket.case },

@@ -39,6 +39,10 @@ const MESSAGES: &str = "SELECT id FROM message WHERE ticket = ?1";
 const ARRIVALS: &str =
     "SELECT arrival.id FROM arrival JOIN message ON message.id = arrival.message WHERE ticket = ?1";
 
+/// Rows of `news` that name the ticket ?1, or whom it is for.
+const NEWS: &str = "SELECT id FROM news WHERE ticket = ?1 OR (alert GLOB 'ack_*' AND subject IN (
+    SELECT requester FROM ticket WHERE id = ?1 UNION SELECT recipient FROM outbox WHERE ticket = ?1))";
+
 impl Tx<'_> {
     /// What erasing a ticket would erase; `None` when there is no such ticket.
     pub fn erasable(&self, number: TicketNumber) -> Result<Option<Erased>> {
@@ -71,6 +75,22 @@ impl Tx<'_> {
             return Ok(Erasure::Sending); // the worker has yet to note how it ended
         }
         let run = |sql: &str| self.connection.execute(sql, [number.0]).map(drop);
+        let told = self.mails_that_tell_of(number)?;
+        let mut in_hand =
+            self.connection.prepare("SELECT 1 FROM outbox WHERE id = ?1 AND state = 'sending'")?;
+        for mail in &told {
+            if in_hand.exists([mail])? {
+                return Ok(Erasure::Sending);
+            }
+        }
+        // one that waits is made anew without it: nobody has heard of the rest
+        for sql in [
+            "DELETE FROM outbox WHERE id = ?1 AND state IN ('due', 'held')",
+            "UPDATE outbox SET bytes = x'' WHERE id = ?1",
+        ] {
+            told.iter().try_for_each(|mail| self.connection.execute(sql, [mail]).map(drop))?;
+        }
+        run(&format!("DELETE FROM news WHERE id IN ({NEWS})"))?;
         let raws = self.raws_of(number)?;
         run(&format!("DELETE FROM message_text WHERE rowid IN ({MESSAGES})"))?;
         // what was recorded of its mails before they had a ticket: in the quarantine
@@ -105,6 +125,17 @@ impl Tx<'_> {
         let detail = json!({ "messages": erased.messages, "acks": erased.acks, "events": erased.events });
         self.event(now, Some(number.0), None, "deleted", &detail)?;
         Ok(Erasure::Done(erased))
+    }
+
+    /// The notifications that name a ticket, or whom it is for.
+    fn mails_that_tell_of(&self, number: TicketNumber) -> Result<Vec<i64>> {
+        let mut rows = self.connection.prepare(&format!(
+            "SELECT DISTINCT notified.outbox FROM notified JOIN ({NEWS}) AS named ON named.id <= notified.upto
+             WHERE notified.outbox IS NOT NULL AND named.id > (
+                SELECT coalesce(max(upto), 0) FROM notified AS before
+                WHERE before.address = notified.address AND before.upto < notified.upto)"
+        ))?;
+        Ok(rows.query_map([number.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The exact bytes that a ticket's mails are kept as.

@@ -8,7 +8,7 @@ use crate::mail::{Address, AutomationKind, Message};
 use crate::plan::Plans;
 use crate::site::Site;
 use crate::ticket::{PlanId, TicketNumber};
-use crate::token::Claim;
+use crate::token::{Claim, NO_TICKET};
 use crate::triage::{
     AckCounts, Arrival, CustomerFacts, Facts, PlanBecause, Seen, TicketFacts, hints, requester,
 };
@@ -60,7 +60,9 @@ impl Tx<'_> {
                 push_new(&mut facts.by_reference, ticket(number)?);
             }
         }
-        if let Some(number) = hints.number {
+        // whoever answers a notification speaks to acuse: the number in its subject is no answer to the customer
+        let to_notification = hints.tokens.iter().any(|claim| claim.ticket == NO_TICKET);
+        if let Some(number) = hints.number.filter(|_| !to_notification) {
             facts.by_number = ticket(number.0)?;
         }
         if let Some(address) = requester {
@@ -138,7 +140,7 @@ impl Tx<'_> {
     fn tickets_with_message(&self, id: &str) -> Result<Vec<i64>> {
         let mut rows = self.connection.prepare_cached(
             "SELECT ticket FROM message WHERE message_id = ?1 AND ticket IS NOT NULL
-             UNION SELECT ticket FROM outbox WHERE message_id = ?1 ORDER BY 1 DESC LIMIT 10",
+             UNION SELECT ticket FROM outbox WHERE message_id = ?1 AND ticket IS NOT NULL ORDER BY 1 DESC LIMIT 10",
         )?;
         Ok(rows.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
     }
@@ -184,9 +186,9 @@ impl Tx<'_> {
         let since = |span| ms(now.saturating_sub(span).unwrap_or_default());
         let until = ms(now.saturating_add(HOUR).unwrap_or(now));
         let mut query = self.connection.prepare_cached(
-            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3 AND created <= ?5 AND state != 'expired'),
-                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4 AND created <= ?5 AND state != 'expired'),
-                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3 AND created <= ?5 AND state != 'expired')",
+            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3 AND created <= ?5 AND state != 'expired' AND kind != 'notify'),
+                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4 AND created <= ?5 AND state != 'expired' AND kind != 'notify'),
+                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3 AND created <= ?5 AND state != 'expired' AND kind != 'notify')",
         )?;
         let row = params![address.address, address.domain(), since(HOUR), since(DAY), until];
         Ok(query.query_row(row, |row| {

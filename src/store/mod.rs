@@ -15,6 +15,7 @@ mod epoch;
 mod facts;
 mod kept;
 mod mailboxes;
+mod news;
 mod open;
 mod outbox;
 mod packed;
@@ -37,7 +38,7 @@ pub use kept::{Hits, KeptMail, Role};
 pub use mailboxes::{FolderState, MailboxOrder, Standing, folder_subject};
 pub use open::{DATABASE, OpenError, create, open, verify};
 pub use outbox::{
-    Breaker, Delivery, Due, HeldBy, Order, OutboxPage, OutboxRow, OutboxState, Rate, Ready, Refusal,
+    Breaker, Delivery, Due, HeldBy, Only, Order, OutboxPage, OutboxRow, OutboxState, Rate, Ready, Refusal,
 };
 pub use packed::Packed;
 pub use policies::{Generation, Origin, Reloaded};
@@ -164,6 +165,11 @@ impl Tx<'_> {
             )?
             .execute(rusqlite::params![kind, subject, detail, ms(at)])?;
         Ok(())
+    }
+
+    fn alert_stands(&self, kind: &str, subject: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM alert WHERE kind = ?1 AND subject = ?2 AND ended IS NULL";
+        Ok(self.connection.prepare_cached(sql)?.exists([kind, subject])?)
     }
 
     /// Ends an alert, if it stands.

@@ -1,4 +1,4 @@
-//! The outbox as people see it: every acknowledgement, where it stands and what came back on it.
+//! The outbox as people see it: every acknowledgement and notification, where it stands and what came back on it.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ mod queue;
 
 pub use breaker::{Breaker, Rate};
 pub use order::{Order, Refusal};
-pub use queue::{Delivery, Due, Ready};
+pub use queue::{Delivery, Due, Only, Ready};
 
 codes! {
     /// Where an acknowledgement stands.
@@ -67,8 +67,8 @@ impl std::str::FromStr for OutboxState {
 pub struct OutboxRow {
     /// Its row.
     pub id: i64,
-    /// The ticket's number.
-    pub ticket: i64,
+    /// The ticket's number; `None`: a notification to staff.
+    pub ticket: Option<i64>,
     /// Which text.
     pub kind: String,
     /// The one recipient.

@@ -218,8 +218,8 @@ impl Tx<'_> {
     }
 
     /// What happened to an acknowledgement of a ticket, oldest first.
-    pub(super) fn events_of_ack(&self, ticket: i64, outbox: i64) -> Result<Vec<EventRow>> {
-        self.events_where("ticket = ?1 AND detail ->> 'outbox' = ?2", params![ticket, outbox])
+    pub(super) fn events_of_ack(&self, ticket: Option<i64>, outbox: i64) -> Result<Vec<EventRow>> {
+        self.events_where("ticket IS ?1 AND detail ->> 'outbox' = ?2", params![ticket, outbox])
     }
 
     fn events_where(&self, which: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<EventRow>> {

@@ -181,6 +181,14 @@ const BROKEN: &[(&str, &str)] = &[
     ("DELETE FROM event WHERE kind = 'acknowledged'", "1 acknowledgements are sent without a record of it"),
     ("UPDATE outbox SET state = 'held' WHERE message = 2", "1 acknowledgements are held by nobody"),
     (
+        "UPDATE outbox SET kind = 'notify', ticket = NULL, message = NULL, promise = NULL WHERE message = 2",
+        "1 notifications do not say what they told, or tell of what is not there",
+    ),
+    (
+        "INSERT INTO notified (address, upto, at) VALUES ('ana@mihost.example', 99, 1)",
+        "1 notifications do not say what they told, or tell of what is not there",
+    ),
+    (
         "INSERT INTO event (at, ticket, kind, detail) VALUES (1, 1, 'reclassified', '{}')",
         "1 corrections are without a record of them, or the other way round",
     ),

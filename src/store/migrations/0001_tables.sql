@@ -186,10 +186,10 @@ CREATE INDEX event_ticket ON event (ticket) WHERE ticket IS NOT NULL;
 
 CREATE TABLE outbox (
     id           INTEGER PRIMARY KEY,
-    ticket       INTEGER NOT NULL REFERENCES ticket ON DELETE CASCADE,
-    message      INTEGER NOT NULL REFERENCES message ON DELETE CASCADE, -- the mail that it answers
+    ticket       INTEGER REFERENCES ticket ON DELETE CASCADE, -- absent: a notification to staff
+    message      INTEGER REFERENCES message ON DELETE CASCADE, -- the mail that it answers; absent: the same
     promise      INTEGER REFERENCES promise,
-    kind         TEXT    NOT NULL CHECK (kind IN ('ack', 'unclassified', 'late', 'raised', 'reopened')),
+    kind         TEXT    NOT NULL CHECK (kind IN ('ack', 'unclassified', 'late', 'raised', 'reopened', 'notify')),
     recipient    TEXT    NOT NULL,
     domain       TEXT    NOT NULL,
     sender       TEXT,                           -- the envelope's; absent: <>
@@ -210,7 +210,8 @@ CREATE TABLE outbox (
     reported     INTEGER,                        -- when the last delivery report on it came
     report       TEXT,                           -- what that said
     UNIQUE (message, kind),                      -- one acknowledgement per cause (I5)
-    UNIQUE (ticket, serial)
+    UNIQUE (ticket, serial),
+    CHECK ((kind = 'notify') = (ticket IS NULL) AND (kind = 'notify') = (message IS NULL))
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (next_attempt) WHERE state = 'due';
 CREATE INDEX outbox_expires ON outbox (expires) WHERE state IN ('due', 'held');
@@ -218,7 +219,7 @@ CREATE INDEX outbox_sending ON outbox (id) WHERE state = 'sending';
 CREATE INDEX outbox_recipient ON outbox (recipient, created);
 CREATE INDEX outbox_domain ON outbox (domain, created);
 CREATE INDEX outbox_held ON outbox (id) WHERE state = 'held';
-CREATE INDEX outbox_created ON outbox (created, held_by);
+CREATE INDEX outbox_created ON outbox (created, held_by, kind);
 CREATE INDEX outbox_tried ON outbox (tried) WHERE tried IS NOT NULL;
 CREATE INDEX outbox_promise ON outbox (promise) WHERE promise IS NOT NULL;
 
@@ -261,8 +262,36 @@ CREATE TABLE alert (
     last    INTEGER NOT NULL,
     count   INTEGER NOT NULL DEFAULT 1,
     ended   INTEGER,
+    told    INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)), -- that it stands is news already; that it ended is not yet
     PRIMARY KEY (kind, subject)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX alert_untold ON alert (kind, subject) WHERE told != (ended IS NULL);
+
+-- What the people of [[notify]] are to hear of, in its order, written with its cause: a ticket, or an alert.
+CREATE TABLE news (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    topic   TEXT    NOT NULL,
+    ticket  INTEGER REFERENCES ticket ON DELETE CASCADE,
+    alert   TEXT,                                -- its kind
+    subject TEXT,
+    detail  TEXT,
+    since   INTEGER,
+    ended   INTEGER,                             -- absent: it stood; or it is a ticket's
+    CHECK ((ticket IS NULL) = (alert IS NOT NULL AND subject IS NOT NULL AND detail IS NOT NULL AND since IS NOT NULL))
+) STRICT;
+CREATE INDEX news_topic ON news (topic, id);
+CREATE INDEX news_ticket ON news (ticket) WHERE ticket IS NOT NULL;
+
+-- How far each of them has heard: a row per mail, which told what is after the row before it.
+CREATE TABLE notified (
+    address TEXT    NOT NULL,
+    upto    INTEGER NOT NULL,                    -- of news
+    at      INTEGER NOT NULL,
+    outbox  INTEGER REFERENCES outbox ON DELETE CASCADE, -- absent: the first row, before which nothing is told
+    PRIMARY KEY (address, upto)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notified_outbox ON notified (outbox);
 
 CREATE VIRTUAL TABLE message_text USING fts5 (
     subject, text,

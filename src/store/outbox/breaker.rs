@@ -60,10 +60,7 @@ impl Breaker {
 impl Tx<'_> {
     /// Looks at the rate; holds or lets go.
     pub fn mind_breaker(&self, floor: u32, now: Timestamp) -> Result<Breaker> {
-        let tripped = self
-            .connection
-            .prepare_cached("SELECT 1 FROM alert WHERE kind = ?1 AND subject = ?2 AND ended IS NULL")?
-            .exists([ALERT.0, ALERT.1])?;
+        let tripped = self.alert_stands(ALERT.0, ALERT.1)?;
         let last_hour = self.last_hour(now)?;
         if !tripped && last_hour < i64::from(floor) {
             return Ok(Breaker::Rests); // without a look at the past
@@ -88,9 +85,9 @@ impl Tx<'_> {
     }
 
     fn last_hour(&self, now: Timestamp) -> Result<i64> {
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT count(*) FROM outbox WHERE created > ?1 AND created <= ?2")?;
+        let mut query = self.connection.prepare_cached(
+            "SELECT count(*) FROM outbox WHERE created > ?1 AND created <= ?2 AND kind != 'notify'",
+        )?;
         Ok(query.query_row([ms(ago(now, HOUR)), ms(now)], |row| row.get(0))?)
     }
 
@@ -98,7 +95,7 @@ impl Tx<'_> {
     fn usual(&self, now: Timestamp) -> Result<i64> {
         let mut query = self.connection.prepare_cached(
             "SELECT coalesce(count(*) / nullif(count(DISTINCT created / 3600000), 0), 0) FROM outbox
-             WHERE created > ?1 AND created <= ?2 AND held_by IS NOT 'breaker'",
+             WHERE created > ?1 AND created <= ?2 AND held_by IS NOT 'breaker' AND kind != 'notify'",
         )?;
         Ok(query.query_row([ms(ago(now, USUAL)), ms(ago(now, HOUR))], |row| row.get(0))?)
     }

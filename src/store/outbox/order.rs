@@ -106,7 +106,7 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<()> {
         let expires = now.saturating_add(max_age).unwrap_or(now);
-        let ticket: i64 = self
+        let ticket: Option<i64> = self
             .connection
             .prepare_cached(
                 "UPDATE outbox SET state = 'due', next_attempt = ?2, held_by = coalesce(held_by, ?4),
@@ -114,17 +114,17 @@ impl Tx<'_> {
                  WHERE id = ?1 RETURNING ticket",
             )?
             .query_row(params![id, ms(now), ms(expires), HeldBy::Person.as_str()], |row| row.get(0))?;
-        self.event(now, Some(ticket), None, kind, &json!({ "outbox": id, "was": was }))
+        self.event(now, ticket, None, kind, &json!({ "outbox": id, "was": was }))
     }
 
     fn drop_by_hand(&self, id: i64, now: Timestamp) -> Result<()> {
-        let ticket: i64 = self
+        let ticket: Option<i64> = self
             .connection
             .prepare_cached(
                 "UPDATE outbox SET state = 'expired', last_error = 'dropped by hand' WHERE id = ?1 RETURNING ticket",
             )?
             .query_row([id], |row| row.get(0))?;
-        self.event(now, Some(ticket), None, "dropped", &json!({ "outbox": id }))
+        self.event(now, ticket, None, "dropped", &json!({ "outbox": id }))
     }
 
     /// The relay took a mail for this address: what it refused before, or took too late, is past.
@@ -165,9 +165,9 @@ impl Tx<'_> {
         )?;
         let freed = update
             .query_map(params![holder.as_str(), address, ms(now)], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
+            .collect::<rusqlite::Result<Vec<(i64, Option<i64>)>>>()?;
         for (id, ticket) in &freed {
-            self.event(now, Some(*ticket), None, "released", &json!({ "outbox": id, "because": holder }))?;
+            self.event(now, *ticket, None, "released", &json!({ "outbox": id, "because": holder }))?;
         }
         Ok(freed.len())
     }

@@ -8,7 +8,7 @@ use super::{HeldBy, OutboxState};
 use crate::policy::Policy;
 use crate::site::Site;
 use crate::store::{Result, Tx, at, ms};
-use crate::token::Claim;
+use crate::token::{Claim, NO_TICKET};
 
 /// A row whose attempt is counted: it may be offered now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,13 @@ pub struct Due {
     pub message_id: String,
     /// Attempts, this one included.
     pub attempts: u32,
+}
+
+impl Due {
+    /// It goes to staff, about whatever there is to tell; else it is an acknowledgement.
+    pub fn is_notification(&self) -> bool {
+        self.claim.ticket == NO_TICKET
+    }
 }
 
 /// What an attempt came to.
@@ -50,6 +57,20 @@ pub struct Ready {
     /// How many were held back; those that the breaker holds apart, which has an alert of its own.
     pub held: usize,
 }
+
+/// What may be offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// Whatever is due.
+    Anything,
+    /// Notifications to staff: the pace is for acknowledgements.
+    Notifications,
+}
+
+/// So long acknowledgements may wait before that is an alert.
+const WAITING: SignedDuration = SignedDuration::from_mins(30);
+/// The alert that they wait for longer.
+const WAITS: (&str, &str) = ("outbox_waits", "outbox");
 
 /// A row that is due, before its attempt.
 #[derive(Debug)]
@@ -84,10 +105,17 @@ impl Tx<'_> {
     }
 
     /// The next row that may be offered, once it is put right: drops what is of no use any more, holds back what must be,
-    /// puts the late text where the promise passed. `breaker`: it has tripped.
-    pub fn first_ready(&self, site: &Site, policy: &Policy, breaker: bool, now: Timestamp) -> Result<Ready> {
+    /// puts the late text where the promise passed. `breaker`: it has tripped. `only`: what it may be.
+    pub fn first_ready(
+        &self,
+        site: &Site,
+        policy: &Policy,
+        breaker: bool,
+        only: Only,
+        now: Timestamp,
+    ) -> Result<Ready> {
         let mut held = 0;
-        while let Some(row) = self.first_due(breaker, now)? {
+        while let Some(row) = self.first_due(breaker, only, now)? {
             if let Some(ended_by) = row.moot {
                 self.drop_moot(row.id, &ended_by, now)?;
             } else if let Some(holder) = row.hold {
@@ -110,16 +138,18 @@ impl Tx<'_> {
     }
 
     /// The row that waits longest. What was held once and released is not held again.
-    fn first_due(&self, breaker: bool, now: Timestamp) -> Result<Option<Waiting>> {
+    fn first_due(&self, breaker: bool, only: Only, now: Timestamp) -> Result<Option<Waiting>> {
         let mut query = self.connection.prepare_cached(&format!(
             "SELECT outbox.id, {MOOT},
                     offered = 0 AND kind != 'late' AND coalesce(due_by < ?1, 0),
-                    held_by IS NULL AND EXISTS (SELECT 1 FROM suppression WHERE address = recipient AND until > ?1),
+                    held_by IS NULL AND kind != 'notify'
+                        AND EXISTS (SELECT 1 FROM suppression WHERE address = recipient AND until > ?1),
                     held_by IS NULL AND known = 0
              FROM outbox LEFT JOIN promise ON promise.id = outbox.promise
-             WHERE outbox.state = 'due' AND next_attempt <= ?1 ORDER BY next_attempt, outbox.id LIMIT 1"
+             WHERE outbox.state = 'due' AND next_attempt <= ?1 AND (?2 OR kind = 'notify')
+             ORDER BY next_attempt, outbox.id LIMIT 1"
         ))?;
-        let found = query.query_row([ms(now)], |row| {
+        let found = query.query_row(params![ms(now), only == Only::Anything], |row| {
             let (undeliverable, stranger): (bool, bool) = (row.get(3)?, row.get(4)?);
             let breaker = (breaker && stranger).then_some(HeldBy::Breaker);
             let hold = if undeliverable { Some(HeldBy::Undeliverable) } else { breaker };
@@ -130,12 +160,12 @@ impl Tx<'_> {
 
     /// Nobody heard of the promise, and nobody needs to any more.
     fn drop_moot(&self, id: i64, ended_by: &str, now: Timestamp) -> Result<()> {
-        let ticket: i64 = self.connection.query_row(
+        let ticket: Option<i64> = self.connection.query_row(
             "UPDATE outbox SET state = 'expired' WHERE id = ?1 RETURNING ticket",
             [id],
             |row| row.get(0),
         )?;
-        self.event(now, Some(ticket), None, "expired", &json!({ "outbox": id, "because": ended_by }))
+        self.event(now, ticket, None, "expired", &json!({ "outbox": id, "because": ended_by }))
     }
 
     /// Counts an attempt before it is made.
@@ -149,7 +179,10 @@ impl Tx<'_> {
             .query_row([id], |row| {
                 Ok(Due {
                     id: row.get(0)?,
-                    claim: Claim { ticket: row.get(1)?, serial: row.get(2)? },
+                    claim: Claim {
+                        ticket: row.get::<_, Option<i64>>(1)?.unwrap_or(NO_TICKET),
+                        serial: row.get(2)?,
+                    },
                     recipient: row.get(3)?,
                     sender: row.get(4)?,
                     bytes: row.get(5)?,
@@ -161,7 +194,7 @@ impl Tx<'_> {
 
     /// Holds a row back. The breaker's own alert stands for all that it holds.
     pub(super) fn hold(&self, id: i64, holder: HeldBy, error: Option<&str>, now: Timestamp) -> Result<()> {
-        let (ticket, recipient): (i64, String) = self
+        let (ticket, recipient): (Option<i64>, String) = self
             .connection
             .prepare_cached(
                 "UPDATE outbox SET state = 'held', held_by = ?2, last_error = coalesce(?3, last_error)
@@ -169,7 +202,7 @@ impl Tx<'_> {
             )?
             .query_row(params![id, holder.as_str(), error], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let detail = json!({ "outbox": id, "because": holder, "error": error });
-        self.event(now, Some(ticket), None, "held", &detail)?;
+        self.event(now, ticket, None, "held", &detail)?;
         if holder == HeldBy::Breaker {
             return Ok(());
         }
@@ -186,7 +219,7 @@ impl Tx<'_> {
             Delivery::Refused(error) => ("refused", None, Some(error)),
         };
         let untried = matches!(delivery, Delivery::Untried(_));
-        let noted: Option<(i64, u32, String)> = self
+        let noted: Option<(Option<i64>, u32, String)> = self
             .connection
             .prepare_cached(
                 "UPDATE outbox SET state = ?2, next_attempt = coalesce(?3, next_attempt), last_error = ?4,
@@ -202,12 +235,13 @@ impl Tx<'_> {
             .optional()?;
         let Some((ticket, attempts, recipient)) = noted else { return Ok(()) };
         let kind = match delivery {
+            Delivery::Sent if ticket.is_none() => "notified",
             Delivery::Sent => "acknowledged",
             Delivery::Refused(_) => "refused",
             Delivery::Later(..) | Delivery::Untried(_) => return Ok(()),
         };
         let detail = json!({ "outbox": id, "attempts": attempts, "error": error });
-        self.event(now, Some(ticket), None, kind, &detail)?;
+        self.event(now, ticket, None, kind, &detail)?;
         let Some(error) = error else { return self.calm_all(&recipient, now) };
         self.mind_refusal(&recipient, error, now)?;
         self.alert(now, "ack_refused", &recipient, error)
@@ -220,9 +254,10 @@ impl Tx<'_> {
         Ok(next.map(at))
     }
 
-    /// When the relay heard of each row since then, oldest first: a row counts once.
+    /// When the relay heard of each acknowledgement since then, oldest first: a row counts once.
     pub fn tried_since(&self, since: Timestamp) -> Result<Vec<Timestamp>> {
-        let mut rows = self.connection.prepare("SELECT tried FROM outbox WHERE tried > ?1 ORDER BY tried")?;
+        let sql = "SELECT tried FROM outbox WHERE tried > ?1 AND kind != 'notify' ORDER BY tried";
+        let mut rows = self.connection.prepare(sql)?;
         let rows = rows.query_map([ms(since)], |row| row.get(0).map(at))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
@@ -244,6 +279,21 @@ impl Tx<'_> {
         self.alert_ends(now, RELAY_FAILS, relay)
     }
 
+    /// Raises the alert that acknowledgements wait too long, or ends it.
+    pub fn mind_waiting(&self, now: Timestamp) -> Result<()> {
+        let before = now.saturating_sub(WAITING).unwrap_or(Timestamp::MIN);
+        let sql = "SELECT count(*) FROM outbox WHERE state = 'due' AND kind != 'notify' AND created <= ?1";
+        let waiting: i64 = self.connection.prepare_cached(sql)?.query_row([ms(before)], |row| row.get(0))?;
+        match (waiting > 0, self.alert_stands(WAITS.0, WAITS.1)?) {
+            (true, false) => {
+                let detail = format!("{waiting} acknowledgements have waited for more than half an hour");
+                self.alert(now, WAITS.0, WAITS.1, &detail)
+            }
+            (false, true) => self.alert_ends(now, WAITS.0, WAITS.1),
+            _ => Ok(()),
+        }
+    }
+
     /// After a start: what was being offered when the last run ended is due again, its bytes frozen: nobody knows how
     /// far it came.
     pub fn reoffer(&self, now: Timestamp) -> Result<usize> {
@@ -259,7 +309,7 @@ impl Tx<'_> {
              FROM outbox LEFT JOIN promise ON promise.id = outbox.promise
              WHERE outbox.state IN ('due', 'held') AND expires <= ?1"
         ))?;
-        type Old = (i64, i64, String, Option<String>, Option<String>);
+        type Old = (i64, Option<i64>, String, Option<String>, Option<String>);
         let old = old
             .query_map([ms(now)], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
@@ -275,7 +325,7 @@ impl Tx<'_> {
                 .prepare_cached("UPDATE outbox SET state = 'expired' WHERE id = ?1")?
                 .execute([id])?;
             self.calm(OutboxState::Held, &recipient, now)?;
-            self.event(now, Some(ticket), None, "expired", &json!({ "outbox": id, "held_by": held_by }))?;
+            self.event(now, ticket, None, "expired", &json!({ "outbox": id, "held_by": held_by }))?;
             // a flood must not become one of alerts
             let by_breaker = held_by.as_deref() == Some(HeldBy::Breaker.as_str());
             let subject = if by_breaker { HeldBy::Breaker.as_str() } else { recipient.as_str() };
