@@ -250,3 +250,65 @@ fn alert_news(row: &Row<'_>) -> std::result::Result<AlertNews, StoreError> {
         ended: row.get::<_, Option<i64>>(11)?.map(at),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Policy, PolicyFiles};
+    use crate::site::Site;
+    use crate::store::{Fresh, Store, create};
+
+    fn minute(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap()
+    }
+
+    /// What a look at this minute leaves to do, and how many mails there are then.
+    fn look(store: &mut Store, at: i64) -> (Option<Timestamp>, i64) {
+        let policy = Policy::compile(&PolicyFiles::shipped()).0.unwrap();
+        let notify = Notify {
+            mail: vec![Address::parse("ana@mihost.example").unwrap()],
+            on: Topic::ALL.iter().copied().collect(),
+            every: SignedDuration::from_mins(10),
+            language: Language::Es,
+        };
+        let site = Site::nobody();
+        let setting =
+            Setting { site: &site, policy: &policy, fresh: Fresh(at.unsigned_abs() << 1), now: minute(at) };
+        store.transaction(|tx| tx.enrol_notified(notify.mail.iter(), setting.now)).unwrap();
+        let next = store.transaction(|tx| tx.notify(&[notify], setting)).unwrap();
+        let mails = "SELECT count(*) FROM outbox WHERE kind = 'notify'";
+        (next, store.connection.query_row(mails, [], |row| row.get(0)).unwrap())
+    }
+
+    #[test]
+    fn a_server_that_is_restarted_is_no_news_and_one_that_stays_away_is_told_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = create(directory.path()).unwrap();
+        let alert = |store: &mut Store, at: i64, stands: bool| {
+            let run = |tx: &Tx<'_>| match stands {
+                true => tx.alert(minute(at), "mailbox_unreachable", "soporte/INBOX", "timed out"),
+                false => tx.alert_ends(minute(at), "mailbox_unreachable", "soporte/INBOX"),
+            };
+            store.transaction(run).unwrap();
+        };
+        alert(&mut store, 0, true);
+        assert_eq!(
+            look(&mut store, 1),
+            (Some(minute(10)), 0),
+            "it is asked again when it has stood for long"
+        );
+        alert(&mut store, 5, false);
+        assert_eq!(look(&mut store, 30), (None, 0), "it is over, and nobody heard of it");
+
+        alert(&mut store, 40, true);
+        alert(&mut store, 49, true);
+        assert_eq!(look(&mut store, 50), (None, 1));
+        assert_eq!(look(&mut store, 51), (None, 1), "once");
+        alert(&mut store, 52, false);
+        assert_eq!(look(&mut store, 52), (Some(minute(53)), 1), "it may flutter");
+        assert_eq!(look(&mut store, 53), (Some(minute(60)), 1), "ten minutes after the last mail");
+        assert_eq!(look(&mut store, 60), (None, 2));
+        let told = "SELECT count(*) FROM news WHERE ended IS NOT NULL";
+        assert_eq!(store.connection.query_row(told, [], |row| row.get(0)), Ok(1));
+    }
+}

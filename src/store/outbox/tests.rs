@@ -168,3 +168,18 @@ fn every_look_reads_an_index() {
         assert!(steps.len() == 1 && steps[0].contains(index), "{sql}: {steps:?}");
     }
 }
+
+#[test]
+fn acknowledgements_that_wait_for_half_an_hour_are_an_alert_until_they_are_gone() {
+    let (_directory, mut store) = store();
+    rows(&store, 2, NOW, "due", None);
+    rows(&store, 1, NOW - HOUR, "held", Some("restored"));
+    let look = |store: &mut Store, now| {
+        store.transaction(|tx| tx.mind_waiting(time(now))).unwrap();
+        standing(store)
+    };
+    assert_eq!(look(&mut store, NOW + 29 * 60), [""; 0]);
+    assert_eq!(look(&mut store, NOW + 30 * 60), ["outbox_waits"]);
+    store.connection.execute("UPDATE outbox SET state = 'sent' WHERE state = 'due'", []).unwrap();
+    assert_eq!(look(&mut store, NOW + 31 * 60), [""; 0]);
+}
