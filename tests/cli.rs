@@ -331,6 +331,42 @@ fn sla_explain_counts_in_the_open() {
 }
 
 #[test]
+fn every_text_that_customers_read_can_be_looked_at() {
+    let site = builder().init();
+    for (args, says) in [
+        (&["--lang", "en"][..], "We have received your message and opened case"),
+        (&["--kind", "unclassified"], "Lo entendimos así: aún por revisar"),
+        (&["--kind", "late", "--impact", "high"], "Respuesta de un asesor: cuanto antes."),
+        (&["--kind", "raised", "--lang", "en"], "Your new message makes case"),
+        (&["--kind", "reopened"], "Recibimos su nuevo mensaje y abrimos otra vez"),
+        (&["--at", "2026-09-16T22:40:00-05:00"], "Su mensaje llegó fuera del horario hábil"),
+        (&["--at", "2026-07-13T10:00:00-05:00"], "El lunes 13 de julio es festivo"),
+        (&["--unknown-sender"], "No encontramos esta dirección entre las de nuestros clientes"),
+    ] {
+        let (text, html) = previewed(&site, args);
+        let visible = html.replace("</th><td style=\"padding:.2em 0\">", ": ").replace("&nbsp;", " ");
+        for part in [text, visible] {
+            let flat = part.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(flat.contains(says), "{says} in {flat}");
+        }
+    }
+    let nowhere = site.directory().join("no/such/ack.html");
+    refused(
+        &site.acuse(&["ack", "preview", "--html", nowhere.to_str().unwrap()]),
+        74,
+        &["cannot write", "no/such/ack.html", "hint: "],
+    );
+}
+
+/// The text that `acuse ack preview` prints, and the HTML part that it writes.
+fn previewed(site: &Site, args: &[&str]) -> (String, String) {
+    let file = site.directory().join("ack.html");
+    let args = [&["ack", "preview", "--html", file.to_str().unwrap(), "--now", NOW], args].concat();
+    let text = site.text(&args);
+    (text, std::fs::read_to_string(file).unwrap())
+}
+
+#[test]
 fn ack_preview_has_three_forms() {
     let of_plan = ["ack", "preview", "--plan", "n3", "--impact", "high", "--lang", "en", "--now", NOW];
     let plain = text(&of_plan);
@@ -361,7 +397,8 @@ fn ack_preview_has_three_forms() {
 
     let site = builder().init();
     let ticket = ingested(&site, "outage-es.eml")["ticket"].as_str().unwrap().to_owned();
-    let of_ticket = site.text(&["ack", "preview", &ticket]);
+    let (of_ticket, html) = previewed(&site, &[&ticket]);
+    assert!(html.contains(&ticket) && html.contains("impacto alto"), "{html}");
     assert!(of_ticket.contains(&ticket) && of_ticket.contains("impacto alto"), "{of_ticket}");
     refused(&site.acuse(&["ack", "preview", "ACU-99"]), USAGE, &["neither a file nor a ticket"]);
 }
