@@ -169,16 +169,16 @@ fn a_promise_that_was_mailed_stays_and_nothing_more_is_mailed() {
 
 #[test]
 fn a_raise_that_is_taken_back_never_makes_anybody_wait_longer_than_they_were_told() {
-    let site = site();
-    let number = ticket(&site, "ana", "Caja", PRINTER);
-    database(&site)
-        .execute("UPDATE outbox SET state = 'sent', offered = 1, attempts = 1, sent = 1", [])
-        .unwrap();
-    assert_eq!(ticket(&site, "ana", &format!("Sobre {number}"), OUTAGE), number);
-    let due = || site.json(&["tickets", "show", &number])["promise"]["due_by"].clone();
-    assert_eq!(due(), "2026-09-16T10:15:00-05:00", "raised, and not mailed yet");
-    assert_eq!(reclassify(&site, &number, &["--impact", "low"])["promise"], "replaced");
-    assert_eq!(due(), "2026-09-16T14:15:00-05:00", "six hours would end at 15:15");
+    for told in ["state = 'sent', offered = 1, attempts = 1, sent = 1", "state = 'sending', attempts = 1"] {
+        let site = site();
+        let number = ticket(&site, "ana", "Caja", PRINTER);
+        database(&site).execute(&format!("UPDATE outbox SET {told}"), []).unwrap();
+        assert_eq!(ticket(&site, "ana", &format!("Sobre {number}"), OUTAGE), number);
+        let due = || site.json(&["tickets", "show", &number])["promise"]["due_by"].clone();
+        assert_eq!(due(), "2026-09-16T10:15:00-05:00", "raised, and not mailed yet: {told}");
+        assert_eq!(reclassify(&site, &number, &["--impact", "low"])["promise"], "replaced");
+        assert_eq!(due(), "2026-09-16T14:15:00-05:00", "six hours would end at 15:15: {told}");
+    }
 }
 
 #[test]
@@ -217,7 +217,19 @@ fn what_cannot_be_meant_is_refused_with_what_can() {
     let mixed = try_it(&[&number, "--case", "outage", "--impact", "low"]);
     refused(&mixed, USAGE, &["the case `outage` is high, not low", "howto"]);
     refused(&try_it(&[&number]), USAGE, &["--impact"]);
+    let blank = ["tickets", "reclassify", &number, "--impact", "high", "--because", " "];
+    refused(&site.acuse(&blank), USAGE, &["--because says nothing", "hint: "]);
     assert_eq!(site.json(&["tickets", "show", &number])["corrected"], Value::Null);
+}
+
+#[test]
+fn an_impact_alone_takes_the_case_away_and_says_so() {
+    let site = site();
+    let number = ticket(&site, "ana", "Urgente", OUTAGE);
+    let low = ["tickets", "reclassify", &number, "--impact", "low", "--because", "era su equipo"];
+    let told = site.text(&low);
+    assert!(told.contains(" → low, without a case;"), "{told}");
+    assert!(site.text(&low).contains("stays low: confirmed"), "there is none to lose any more");
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub fn check(context: &Context) -> Done {
     let (policy, found) = Policy::compile(&files);
     problems.extend(found);
     if let Some(policy) = &policy {
-        problems.extend(rules::problems(context, config.as_ref(), policy)?);
+        problems.extend(rules::problems(context, config.as_ref(), &files, policy)?);
     }
     show(context, &problems)?;
     if any_error(&problems) {

@@ -90,17 +90,16 @@ pub fn judge(
     before: Option<&Policy>,
     after: &Policy,
 ) -> Result<(Vec<Judged>, usize), Failure> {
-    let (judged, unread) = past.read(which, |mail, message| {
+    past.read(which, |mail, message| {
         let before = before.map(|policy| classify(message, policy));
-        Some(Judged {
-            ticket: mail.ticket?,
+        Judged {
+            ticket: mail.ticket,
             opened: mail.decision.action == Action::Open,
             subject: message.subject.clone(),
             before: Said::of(before.unwrap_or_else(|| mail.decision.verdict.clone())),
             after: Said::of(classify(message, after)),
-        })
-    })?;
-    Ok((judged.into_iter().flatten().collect(), unread))
+        }
+    })
 }
 
 /// Compares two policies over the stored mail.

@@ -83,7 +83,7 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
     let mut records = Records::default();
     past.mails(Which { since, limit: None }, |mail| {
         let opened = mail.decision.action == Action::Open;
-        let word = mail.ticket.filter(|_| opened).and_then(|ticket| corrections.get(&ticket));
+        let word = corrections.get(&mail.ticket).filter(|_| opened);
         records.add(&mail.decision.verdict, mail.received, word);
     })?;
     let in_force: Vec<_> = past.policy.rules.rules().collect();

@@ -15,7 +15,7 @@ use crate::config::{Config, Secrets};
 use crate::ingest;
 use crate::mail::Message;
 use crate::policy::Policy;
-use crate::store::{Correction, KeptMail, Role, Store};
+use crate::store::{Correction, KeptMail, Store};
 use crate::ticket::TicketNumber;
 
 /// The verbs that need a database.
@@ -92,16 +92,13 @@ impl Past<'_> {
         Ok(self.store.read(|tx| tx.corrections())?)
     }
 
-    /// Gives every customer's mail to `each`, the latest first. Notes, colleagues' answers and what was ignored or set
-    /// aside are left out: rules have no part in those.
+    /// Gives every customer's mail to `each`, the latest first.
     pub fn mails(&self, which: Which, mut each: impl FnMut(KeptMail)) -> Result<(), Failure> {
         let progress = Progress::new();
         Ok(self.store.read(|tx| {
             tx.kept(which.since, which.limit, |mail| {
                 progress.step();
-                if mail.role == Some(Role::Message) {
-                    each(mail);
-                }
+                each(mail);
                 Ok(())
             })
         })?)

@@ -21,7 +21,7 @@ const WORDS_OF_ALL: usize = 25;
 
 /// A mail, and whether a rule of the present policy recognises it.
 struct Mail {
-    ticket: Option<TicketNumber>,
+    ticket: TicketNumber,
     opened: bool,
     matched: bool,
     received: Timestamp,
@@ -52,7 +52,7 @@ pub fn unmatched(past: &Past<'_>, since: &Since) -> Done {
     let mut found: Vec<(&Mail, &TicketRow)> = mails
         .iter()
         .filter(|mail| mail.opened && !mail.matched)
-        .filter_map(|mail| Some((mail, tickets.get(&mail.ticket?)?)))
+        .filter_map(|mail| Some((mail, tickets.get(&mail.ticket)?)))
         .collect();
     found.sort_by_key(|(mail, ticket)| (ticket.state != TicketState::Open, std::cmp::Reverse(mail.received)));
     let classified = mails.iter().filter(|mail| mail.matched).count();
