@@ -236,6 +236,12 @@ impl Config {
         self.state_dir.join(DATABASE).exists()
     }
 
+    /// What is said when `local_dir` names a directory that is not there; the default one need not be.
+    pub fn no_local_dir(&self) -> Option<String> {
+        let missing = self.local_dir != Path::new(LOCAL_DIR) && !self.local_dir.is_dir();
+        missing.then(|| no_directory(&self.local_dir))
+    }
+
     /// The policy's files: the shipped ones, those of `policy_dir` in their place, what `local_dir` adds, and `--policy`
     /// over all.
     pub fn policy_files(&self) -> Result<PolicyFiles, ConfigError> {
@@ -251,6 +257,10 @@ impl Config {
         let (policy, problems) = Policy::prove(&self.policy_files()?);
         policy.ok_or(ConfigError::Wrong(problems))
     }
+}
+
+fn no_directory(local_dir: &Path) -> String {
+    format!("there is no directory {}: the policy is the shipped one", local_dir.display())
 }
 
 /// The policy's files that a wrong configuration names, as far as it can be read.

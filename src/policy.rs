@@ -43,6 +43,15 @@ pub const SHIPPED: &[(&str, &str)] = shipped![
     "words.toml",
 ];
 
+/// The shipped files that rules are made of.
+const RULES: [&str; 6] =
+    ["cases.toml", "contexts.toml", "high.toml", "low.toml", "medium.toml", "words.toml"];
+
+/// Whether a file of `local_dir` holds rules: all but those of plans and hours do.
+fn is_local_rules(name: &str) -> bool {
+    !["plans.toml", "calendar.toml"].contains(&name) && !name.starts_with("holidays")
+}
+
 /// The files of a policy before they are compiled.
 #[derive(Debug, Clone)]
 pub struct PolicyFiles {
@@ -84,6 +93,15 @@ impl PolicyFiles {
         }
     }
 
+    /// The same plans, calendar and reply texts with the shipped rules, and with none of `local_dir`.
+    #[must_use]
+    pub fn with_shipped_rules(mut self) -> Self {
+        let shipped = Self::shipped().files.into_iter();
+        self.files.extend(shipped.filter(|(name, _)| RULES.contains(&name.as_str())));
+        self.local.retain(|name, _| !is_local_rules(name));
+        self
+    }
+
     fn file(&self, name: &str) -> Arc<Source> {
         self.files
             .get(name)
@@ -92,15 +110,17 @@ impl PolicyFiles {
     }
 
     fn rule_files(&self) -> RuleFiles {
-        let local = |name: &String| {
-            !["plans.toml", "calendar.toml"].contains(&name.as_str()) && !name.starts_with("holidays")
-        };
         RuleFiles {
             cases: self.file("cases.toml"),
             words: self.file("words.toml"),
             contexts: self.file("contexts.toml"),
             rules: ["high.toml", "medium.toml", "low.toml"].map(|name| self.file(name)).to_vec(),
-            local: self.local.iter().filter(|(name, _)| local(name)).map(|(_, file)| file.clone()).collect(),
+            local: self
+                .local
+                .iter()
+                .filter(|(name, _)| is_local_rules(name))
+                .map(|(_, file)| file.clone())
+                .collect(),
         }
     }
 

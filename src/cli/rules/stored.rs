@@ -27,7 +27,7 @@ pub enum StoredVerb {
     /// How often each rule decided, and how often a person disagreed
     Stats(Since),
     /// List the tickets that no rule recognises, with the words that tell them from the others
-    Unmatched(Since),
+    Unmatched(unmatched::UnmatchedArgs),
     /// Print what would teach the rules a ticket that a person reclassified, ready to paste into a file of local_dir
     Learn(learn::LearnArgs),
 }
@@ -49,7 +49,7 @@ pub fn stored(context: &Context, verb: &StoredVerb) -> Done {
     match verb {
         StoredVerb::Backtest(args) => backtest::backtest(&past, args),
         StoredVerb::Stats(since) => stats::stats(&past, since),
-        StoredVerb::Unmatched(since) => unmatched::unmatched(&past, since),
+        StoredVerb::Unmatched(args) => unmatched::unmatched(&past, args),
         StoredVerb::Learn(args) => learn::learn(&past, args),
     }
 }

@@ -78,7 +78,7 @@ pub fn reclassify(
             format!("the promise stays: {}", for_people(&local(due_by)))
         }
         PromiseAfter::Replaced { due_by } => {
-            format!("the promise was not mailed yet, and is now: {}", for_people(&local(due_by)))
+            format!("the promise was not mailed yet, and is made anew: {}", for_people(&local(due_by)))
         }
     };
     context.line(format!("{change}; {promise}"))
