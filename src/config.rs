@@ -174,6 +174,14 @@ pub enum ConfigError {
         /// The system's own words.
         why: std::io::Error,
     },
+    /// A file or directory of the policy cannot be read.
+    #[error("cannot read {path}: {why}")]
+    UnreadablePolicy {
+        /// The file or directory.
+        path: String,
+        /// The system's own words.
+        why: std::io::Error,
+    },
     /// The file says something impossible; every problem at once.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Wrong(Vec<Problem>),
@@ -187,7 +195,7 @@ impl ConfigError {
                 let is_error = |problem: &&Problem| problem.severity == Severity::Error;
                 problem::report(&problems.iter().filter(is_error).cloned().collect::<Vec<_>>(), false)
             }
-            Self::Unreadable { .. } => self.to_string(),
+            Self::Unreadable { .. } | Self::UnreadablePolicy { .. } => self.to_string(),
         }
     }
 
@@ -195,7 +203,7 @@ impl ConfigError {
     pub fn summary(&self) -> String {
         match self {
             Self::Wrong(problems) => problem::summary(problems),
-            Self::Unreadable { .. } => self.to_string(),
+            Self::Unreadable { .. } | Self::UnreadablePolicy { .. } => self.to_string(),
         }
     }
 }
@@ -231,6 +239,12 @@ impl Config {
         self.state_dir.join(DATABASE).exists()
     }
 
+    /// What is said when `local_dir` names a directory that is not there; the default one need not be.
+    pub fn no_local_dir(&self) -> Option<String> {
+        let missing = self.local_dir != Path::new(LOCAL_DIR) && !self.local_dir.is_dir();
+        missing.then(|| no_directory(&self.local_dir))
+    }
+
     /// The policy's files: the shipped ones, those of `policy_dir` in their place, what `local_dir` adds, and `--policy`
     /// over all.
     pub fn policy_files(&self) -> Result<PolicyFiles, ConfigError> {
@@ -246,6 +260,10 @@ impl Config {
         let (policy, problems) = Policy::prove(&self.policy_files()?);
         policy.ok_or(ConfigError::Wrong(problems))
     }
+}
+
+fn no_directory(local_dir: &Path) -> String {
+    format!("there is no directory {}: the policy is the shipped one", local_dir.display())
 }
 
 /// The policy's files that a wrong configuration names, as far as it can be read.
@@ -294,11 +312,12 @@ pub fn policy(files: &PolicyFiles) -> Result<(Policy, Vec<Problem>), ConfigError
     }
 }
 
-/// The `*.toml` files of a directory and its `replies/{es,en}/*`, by their names below it.
+/// The `*.toml` files of a directory and its `replies/{es,en}/*`, by their names below it; names that begin with a dot
+/// apart. What is named like one and is no readable file is an error: it was meant to be in force.
 fn policy_sources(dir: &Path) -> Result<Vec<(String, Source)>, ConfigError> {
     let unreadable = |path: &Path| {
         let path = path.display().to_string();
-        move |why| ConfigError::Unreadable { path, why }
+        move |why| ConfigError::UnreadablePolicy { path, why }
     };
     let mut found = Vec::new();
     for place in ["", "replies/es", "replies/en"] {
@@ -313,16 +332,24 @@ fn policy_sources(dir: &Path) -> Result<Vec<(String, Source)>, ConfigError> {
         for path in names {
             let wanted: &[&str] = if place.is_empty() { &["toml"] } else { &["txt", "html"] };
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            if !path.is_file() || !wanted.contains(&extension) || name.starts_with('.') {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !wanted.contains(&extension) || name.starts_with('.') {
                 continue;
             }
-            let text = std::fs::read_to_string(&path).map_err(unreadable(&path))?;
-            let key = if place.is_empty() { name.to_owned() } else { format!("{place}/{name}") };
+            let text = read_regular(&path).map_err(unreadable(&path))?;
+            let key = if place.is_empty() { name.into_owned() } else { format!("{place}/{name}") };
             found.push((key, Source { name: path.display().to_string(), text }));
         }
     }
     Ok(found)
+}
+
+/// The text of a regular file; whoever reads a FIFO waits for its writer.
+fn read_regular(path: &Path) -> std::io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    std::fs::read_to_string(path)
 }
 
 /// The thread keys of a state directory: a line per key, `id hex`, the first signs.
@@ -350,4 +377,41 @@ pub fn read_keys(state_dir: &Path) -> std::io::Result<Keyring> {
         })
         .collect::<std::io::Result<Vec<_>>>()?;
     Ok(Keyring::new(keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_policy_that_cannot_be_read_is_no_file_that_is_not_there() {
+        type Make = fn(&Path);
+        let wrong: [(&str, Make); 4] = [
+            ("a broken link", |path| std::os::unix::fs::symlink("/nowhere/at/all", path).unwrap()),
+            ("a directory", |path| std::fs::create_dir(path).unwrap()),
+            ("a socket", |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap())),
+            ("Latin-1", |path| std::fs::write(path, b"# caf\xe9").unwrap()),
+        ];
+        for (what, make) in wrong {
+            for name in ["local.toml", "replies/es/ack.txt"] {
+                let directory = tempfile::tempdir().unwrap();
+                std::fs::create_dir_all(directory.path().join("replies/es")).unwrap();
+                make(&directory.path().join(name));
+                let error = add_from(&mut PolicyFiles::shipped(), directory.path()).unwrap_err();
+                let ConfigError::UnreadablePolicy { path, .. } = &error else { panic!("{what}: {error}") };
+                assert!(path.ends_with(name), "{what}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_named_like_a_file_of_the_policy_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(directory.path().join("old.d")).unwrap();
+        std::fs::write(directory.path().join("notes.md"), b"caf\xe9").unwrap();
+        std::os::unix::fs::symlink("luz@host.1", directory.path().join(".#local.toml")).unwrap();
+        std::fs::write(directory.path().join("local.toml"), "").unwrap();
+        let found = policy_sources(directory.path()).unwrap();
+        assert_eq!(found.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["local.toml"]);
+    }
 }

@@ -43,11 +43,21 @@ pub const SHIPPED: &[(&str, &str)] = shipped![
     "words.toml",
 ];
 
+/// The shipped files that rules are made of.
+const RULES: [&str; 6] =
+    ["cases.toml", "contexts.toml", "high.toml", "low.toml", "medium.toml", "words.toml"];
+
+/// Whether a file of `local_dir` holds rules: all but those of plans and hours do.
+fn is_local_rules(name: &str) -> bool {
+    !["plans.toml", "calendar.toml"].contains(&name) && !name.starts_with("holidays")
+}
+
 /// The files of a policy before they are compiled.
 #[derive(Debug, Clone)]
 pub struct PolicyFiles {
     files: BTreeMap<String, Arc<Source>>,
     local: BTreeMap<String, Arc<Source>>,
+    shipped: Vec<Arc<Source>>,
 }
 
 impl PolicyFiles {
@@ -58,8 +68,14 @@ impl PolicyFiles {
             ((*name).to_owned(), Arc::new(file))
         };
         let reply = |file: Arc<Source>| (file.name.trim_start_matches("rules/").to_owned(), file);
-        let files = SHIPPED.iter().map(source).chain(reply::shipped().map(reply)).collect();
-        Self { files, local: BTreeMap::new() }
+        let files: BTreeMap<_, _> = SHIPPED.iter().map(source).chain(reply::shipped().map(reply)).collect();
+        let shipped = files.values().cloned().collect();
+        Self { files, local: BTreeMap::new(), shipped }
+    }
+
+    /// Whether a file is one of those in the binary, which no operator can change; a copy in a `policy_dir` is not.
+    pub fn is_shipped(&self, file: &Source) -> bool {
+        self.shipped.iter().any(|shipped| std::ptr::eq(shipped.as_ref(), file))
     }
 
     /// Puts a file of `policy_dir` in the place of the shipped one of that name (`high.toml`,
@@ -77,6 +93,15 @@ impl PolicyFiles {
         }
     }
 
+    /// The same plans, calendar and reply texts with the shipped rules, and with none of `local_dir`.
+    #[must_use]
+    pub fn with_shipped_rules(mut self) -> Self {
+        let shipped = Self::shipped().files.into_iter();
+        self.files.extend(shipped.filter(|(name, _)| RULES.contains(&name.as_str())));
+        self.local.retain(|name, _| !is_local_rules(name));
+        self
+    }
+
     fn file(&self, name: &str) -> Arc<Source> {
         self.files
             .get(name)
@@ -85,15 +110,17 @@ impl PolicyFiles {
     }
 
     fn rule_files(&self) -> RuleFiles {
-        let local = |name: &String| {
-            !["plans.toml", "calendar.toml"].contains(&name.as_str()) && !name.starts_with("holidays")
-        };
         RuleFiles {
             cases: self.file("cases.toml"),
             words: self.file("words.toml"),
             contexts: self.file("contexts.toml"),
             rules: ["high.toml", "medium.toml", "low.toml"].map(|name| self.file(name)).to_vec(),
-            local: self.local.iter().filter(|(name, _)| local(name)).map(|(_, file)| file.clone()).collect(),
+            local: self
+                .local
+                .iter()
+                .filter(|(name, _)| is_local_rules(name))
+                .map(|(_, file)| file.clone())
+                .collect(),
         }
     }
 
@@ -150,5 +177,42 @@ impl Policy {
         let failures = policy.as_ref().map(|policy| policy.rules.run_examples()).unwrap_or_default();
         problems.extend(failures.into_iter().map(|failure| failure.problem));
         (policy.filter(|_| !any_error(&problems)), problems)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is hardly meant in the rules of these files.
+    fn warnings(files: &PolicyFiles) -> Vec<String> {
+        let (policy, _) = Policy::compile(files);
+        let problems = policy.unwrap().rules.check(|source| files.is_shipped(source));
+        problems.iter().map(|problem| format!("{}: {}", problem.source.name, problem.message)).collect()
+    }
+
+    #[test]
+    fn nobody_is_warned_of_what_only_a_release_can_change() {
+        let mut files = PolicyFiles::shipped();
+        assert_eq!(warnings(&files), [""; 0]);
+        let policy = Policy::compile(&files).0.unwrap();
+        let rule = policy.rules.rules().next().unwrap();
+        let phrase = toml::Value::from(rule.phrases[0]);
+        let text = format!("[[extend]]\nrule = \"{}\"\nany = [{phrase}]\n", rule.id);
+        files.add_local("mine.toml", Source { name: "mine.toml".to_owned(), text });
+        let told = warnings(&files);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("mine.toml: ") && told[0].ends_with(" is there twice"), "{told:?}");
+    }
+
+    #[test]
+    fn a_copy_of_a_shipped_file_is_the_operator_s() {
+        let mut files = PolicyFiles::shipped();
+        let (name, text) = SHIPPED.iter().find(|(name, _)| *name == "high.toml").unwrap();
+        let copy = Source { name: format!("rules/{name}"), text: (*text).to_owned() };
+        assert!(!files.is_shipped(&copy));
+        assert!(files.is_shipped(&files.file(name)));
+        files.replace(name, copy);
+        assert!(!files.is_shipped(&files.file(name)));
     }
 }

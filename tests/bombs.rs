@@ -17,6 +17,8 @@ use acuse::ingest::{Read, Reading, STACK};
 use acuse::policy::{Policy, PolicyFiles};
 use acuse::store::{self, Intake};
 use acuse::triage::Arrival;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
 /// I12: at most so much memory and CPU for any mail up to 50 MiB. An unoptimised build is slower, not hungrier.
@@ -46,6 +48,28 @@ fn multipart(kind: &str, part: &str, n: usize) -> String {
 
 fn html(body: &str) -> String {
     with_type("text/html; charset=utf-8", body)
+}
+
+/// A mail that is winmail.dat and nothing else.
+fn winmail(stream: &[u8]) -> String {
+    with_type("application/ms-tnef\r\nContent-Transfer-Encoding: base64", &STANDARD.encode(stream))
+}
+
+/// A TNEF stream of so many files ([MS-OXTNEF] §2.1.3), each of one attribute.
+fn tnef(files: usize, attribute: u32, data: &[u8]) -> Vec<u8> {
+    let one = |attribute: u32, data: &[u8]| {
+        let length = u32::try_from(data.len()).unwrap().to_le_bytes();
+        [&[2][..], &attribute.to_le_bytes(), &length, data, &[0; 2]].concat()
+    };
+    let file = [one(0x0006_9002, &[]), one(attribute, data)].concat();
+    [&0x223E_9F78_u32.to_le_bytes()[..], &[0; 2], &file.repeat(files)].concat()
+}
+
+/// The properties of a file that is a stream.
+fn tnef_within(stream: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(stream.len() + 16).unwrap().to_le_bytes();
+    let property = [1_u32.to_le_bytes(), 0x3701_000D_u32.to_le_bytes(), 1_u32.to_le_bytes(), length];
+    [&property.concat()[..], &[0; 16], stream, &[0; 3][..stream.len().wrapping_neg() % 4]].concat()
 }
 
 const GENERATORS: &[Generator] = &[
@@ -82,6 +106,12 @@ const GENERATORS: &[Generator] = &[
     ("calendars", |n| {
         multipart("mixed", "Content-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR", n)
     }),
+    // winmail.dat
+    ("files within files of winmail.dat", |n| {
+        let inner = tnef(200, 0x0006_9005, &tnef_within(&tnef(200, 0x0001_8010, b"a")));
+        winmail(&tnef((n / 40_000).clamp(1, 38), 0x0006_9005, &tnef_within(&inner)))
+    }),
+    ("long names in winmail.dat", |n| winmail(&tnef(35, 0x0001_8010, &vec![b'a'; n.min(1_000_000)]))),
     // header
     ("RFC 2231 continuations", |n| {
         let parameters: String = (0..n).map(|i| format!(";\r\n n{i}*1*=%41")).collect();

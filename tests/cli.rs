@@ -232,7 +232,8 @@ fn inspect_shows_a_page_and_saves_what_hangs_on_the_mail() {
         --x\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\
         Content-Disposition: attachment; filename=\"../../.factura.pdf\"\r\n\r\nJVBERi0xLjQK\r\n--x--\r\n";
     fs::write(&file, raw).unwrap();
-    let (file, dir) = (file.to_str().unwrap(), directory.path().to_str().unwrap());
+    let saved_to = directory.path().join("made/for it");
+    let (file, dir) = (file.to_str().unwrap(), saved_to.to_str().unwrap());
     let page = text(&["inspect", file, file, "--save-attachments", dir]);
     for line in
         ["From        Ana <ana@cliente.example>", "Written by  a person", "Adjunto la factura.", "--raw-text"]
@@ -242,13 +243,11 @@ fn inspect_shows_a_page_and_saves_what_hangs_on_the_mail() {
     assert!(!page.contains("Env\u{ed}ela"), "{page}");
     assert!(text(&["inspect", file, "--raw-text"]).contains("> Env\u{ed}ela."));
     for saved in ["001_factura.pdf", "002_factura.pdf"] {
-        assert_eq!(
-            fs::read(directory.path().join(saved)).unwrap(),
-            b"%PDF-1.4\n",
-            "numbered across the mails"
-        );
+        assert_eq!(fs::read(saved_to.join(saved)).unwrap(), b"%PDF-1.4\n", "numbered across the mails");
     }
+    assert_eq!(fs::metadata(&saved_to).unwrap().permissions().mode() & 0o777, 0o700);
     let again = acuse(&["inspect", file, "--save-attachments", dir]);
+    assert!(String::from_utf8_lossy(&again.stdout).contains("Adjunto la factura."), "the page all the same");
     refused(&again, 74, &["cannot write", "001_factura.pdf", "hint: name an empty directory"]);
 }
 
@@ -331,6 +330,42 @@ fn sla_explain_counts_in_the_open() {
 }
 
 #[test]
+fn every_text_that_customers_read_can_be_looked_at() {
+    let site = builder().init();
+    for (args, says) in [
+        (&["--lang", "en"][..], "We have received your message and opened case"),
+        (&["--kind", "unclassified"], "Lo entendimos así: aún por revisar"),
+        (&["--kind", "late", "--impact", "high"], "Respuesta de un asesor: cuanto antes."),
+        (&["--kind", "raised", "--lang", "en"], "Your new message makes case"),
+        (&["--kind", "reopened"], "Recibimos su nuevo mensaje y abrimos otra vez"),
+        (&["--at", "2026-09-16T22:40:00-05:00"], "Su mensaje llegó fuera del horario hábil"),
+        (&["--at", "2026-07-13T10:00:00-05:00"], "El lunes 13 de julio es festivo"),
+        (&["--unknown-sender"], "No encontramos esta dirección entre las de nuestros clientes"),
+    ] {
+        let (text, html) = previewed(&site, args);
+        let visible = html.replace("</th><td style=\"padding:.2em 0\">", ": ").replace("&nbsp;", " ");
+        for part in [text, visible] {
+            let flat = part.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(flat.contains(says), "{says} in {flat}");
+        }
+    }
+    let nowhere = site.directory().join("no/such/ack.html");
+    refused(
+        &site.acuse(&["ack", "preview", "--html", nowhere.to_str().unwrap()]),
+        74,
+        &["cannot write", "no/such/ack.html", "hint: "],
+    );
+}
+
+/// The text that `acuse ack preview` prints, and the HTML part that it writes.
+fn previewed(site: &Site, args: &[&str]) -> (String, String) {
+    let file = site.directory().join("ack.html");
+    let args = [&["ack", "preview", "--html", file.to_str().unwrap(), "--now", NOW], args].concat();
+    let text = site.text(&args);
+    (text, std::fs::read_to_string(file).unwrap())
+}
+
+#[test]
 fn ack_preview_has_three_forms() {
     let of_plan = ["ack", "preview", "--plan", "n3", "--impact", "high", "--lang", "en", "--now", NOW];
     let plain = text(&of_plan);
@@ -361,7 +396,8 @@ fn ack_preview_has_three_forms() {
 
     let site = builder().init();
     let ticket = ingested(&site, "outage-es.eml")["ticket"].as_str().unwrap().to_owned();
-    let of_ticket = site.text(&["ack", "preview", &ticket]);
+    let (of_ticket, html) = previewed(&site, &[&ticket]);
+    assert!(html.contains(&ticket) && html.contains("impacto alto"), "{html}");
     assert!(of_ticket.contains(&ticket) && of_ticket.contains("impacto alto"), "{of_ticket}");
     refused(&site.acuse(&["ack", "preview", "ACU-99"]), USAGE, &["neither a file nor a ticket"]);
 }
@@ -461,7 +497,7 @@ fn rules_list_shows_a_rule_whole_and_what_the_kept_mails_say_of_it() {
         "service-down (high, outage)",
         "defined      rules/high.toml:",
         "any          ",
-        "hits         1, of which it decided 1",
+        "stood        in 1 mails, of which it decided 1",
     ] {
         assert!(page.contains(words), "no `{words}` in:\n{page}");
     }
@@ -589,6 +625,47 @@ fn check_reads_the_policy_of_a_wrong_configuration_and_misses_what_is_not_there(
     let told = site.acuse(&["check"]);
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(told.contains("warning: there is no directory"), "{told}");
+}
+
+#[test]
+fn who_tries_the_policy_is_told_that_its_local_directory_is_not_there() {
+    let site = builder().init();
+    fs::remove_dir_all(site.directory().join("rules")).unwrap();
+    for args in [&["rules", "check"][..], &["rules", "test"], &["reload"]] {
+        let told = said(&site.acuse(args));
+        assert!(told.contains("warning: there is no directory"), "{args:?}: {told}");
+    }
+}
+
+#[test]
+fn a_wrong_local_rule_hides_nothing_that_came_before_it() {
+    let site = builder().init();
+    let number = ingested(&site, "outage-es.eml")["ticket"].as_str().unwrap().to_owned();
+    let local = |name: &str, text: &str| fs::write(site.directory().join("rules").join(name), text).unwrap();
+    let views = [
+        &["tickets", "list"][..],
+        &["tickets", "show", &number],
+        &["outbox", "list"],
+        &["mailbox", "list"],
+        &["quarantine", "list"],
+        &["customers", "list"],
+    ];
+    let zone = "confirmed = true\nzone = \"America/Mexico_City\"\n";
+    local("calendar.toml", zone);
+    let before = site.text(&["tickets", "list"]);
+    local("typo.toml", "[[rule]]\nid = \"x\"\ncase = \"nope\"\nany = [\"x\"]\nyes = [\"x\"]\n");
+    for args in views {
+        let output = site.acuse(args);
+        printed(&output, args);
+        let told = said(&output);
+        assert!(told.contains("unknown case `nope`") && told.contains("shipped rules stand in"), "{told}");
+    }
+    assert_eq!(site.text(&["tickets", "list"]), before, "in the zone of the local calendar");
+    local("calendar.toml", "zone = 1\n");
+    assert!(said(&site.acuse(views[0])).contains("the shipped rules, plans, hours and texts stand in"));
+    for args in [&["explain", &number][..], &["rules", "list"], &["quarantine", "release", "1"]] {
+        refused(&site.acuse(args), CONFIG, &["unknown case `nope`"]);
+    }
 }
 
 #[test]

@@ -169,16 +169,16 @@ fn a_promise_that_was_mailed_stays_and_nothing_more_is_mailed() {
 
 #[test]
 fn a_raise_that_is_taken_back_never_makes_anybody_wait_longer_than_they_were_told() {
-    let site = site();
-    let number = ticket(&site, "ana", "Caja", PRINTER);
-    database(&site)
-        .execute("UPDATE outbox SET state = 'sent', offered = 1, attempts = 1, sent = 1", [])
-        .unwrap();
-    assert_eq!(ticket(&site, "ana", &format!("Sobre {number}"), OUTAGE), number);
-    let due = || site.json(&["tickets", "show", &number])["promise"]["due_by"].clone();
-    assert_eq!(due(), "2026-09-16T10:15:00-05:00", "raised, and not mailed yet");
-    assert_eq!(reclassify(&site, &number, &["--impact", "low"])["promise"], "replaced");
-    assert_eq!(due(), "2026-09-16T14:15:00-05:00", "six hours would end at 15:15");
+    for told in ["state = 'sent', offered = 1, attempts = 1, sent = 1", "state = 'sending', attempts = 1"] {
+        let site = site();
+        let number = ticket(&site, "ana", "Caja", PRINTER);
+        database(&site).execute(&format!("UPDATE outbox SET {told}"), []).unwrap();
+        assert_eq!(ticket(&site, "ana", &format!("Sobre {number}"), OUTAGE), number);
+        let due = || site.json(&["tickets", "show", &number])["promise"]["due_by"].clone();
+        assert_eq!(due(), "2026-09-16T10:15:00-05:00", "raised, and not mailed yet: {told}");
+        assert_eq!(reclassify(&site, &number, &["--impact", "low"])["promise"], "replaced");
+        assert_eq!(due(), "2026-09-16T14:15:00-05:00", "six hours would end at 15:15: {told}");
+    }
 }
 
 #[test]
@@ -217,7 +217,19 @@ fn what_cannot_be_meant_is_refused_with_what_can() {
     let mixed = try_it(&[&number, "--case", "outage", "--impact", "low"]);
     refused(&mixed, USAGE, &["the case `outage` is high, not low", "howto"]);
     refused(&try_it(&[&number]), USAGE, &["--impact"]);
+    let blank = ["tickets", "reclassify", &number, "--impact", "high", "--because", " "];
+    refused(&site.acuse(&blank), USAGE, &["--because says nothing", "hint: "]);
     assert_eq!(site.json(&["tickets", "show", &number])["corrected"], Value::Null);
+}
+
+#[test]
+fn an_impact_alone_takes_the_case_away_and_says_so() {
+    let site = site();
+    let number = ticket(&site, "ana", "Urgente", OUTAGE);
+    let low = ["tickets", "reclassify", &number, "--impact", "low", "--because", "era su equipo"];
+    let told = site.text(&low);
+    assert!(told.contains(" → low, without a case;"), "{told}");
+    assert!(site.text(&low).contains("stays low: confirmed"), "there is none to lose any more");
 }
 
 #[test]
@@ -227,7 +239,8 @@ fn explain_tells_then_now_and_what_a_person_said() {
     let same = site.json(&["explain", &number]);
     assert_eq!((&same["verdict"]["impact"], &same["now"]["impact"]), (&Value::Null, &json!("medium")));
     assert_eq!(same["corrected"], Value::Null);
-    assert!(site.text(&["explain", &number]).contains("the same: medium, unclassified, by no rule"));
+    let page = site.text(&["explain", &number]);
+    assert!(page.contains("the same: medium, unclassified, by no rule") && !page.contains("today"), "{page}");
 
     fs::write(
         site.directory().join("rules/caja.toml"),
@@ -246,7 +259,9 @@ fn explain_tells_then_now_and_what_a_person_said() {
     assert_eq!(told["corrected"]["case"], "malfunction");
     let page = site.text(&["explain", &number]);
     for words in [
-        "high, outage, by the rule caja; then medium",
+        "today    high, malfunction, due by 2026-09-16 10:15\n",
+        "at its first mail it was:\nimpact   medium",
+        "was      medium, unclassified, by no rule\nnow      high, outage, by the rule caja\n",
         "«impresora fiscal ya no imprime»",
         "says luz: no pueden",
     ] {
@@ -277,6 +292,10 @@ fn the_loop_from_what_nobody_knows_to_a_rule_that_does() {
     let site = busy();
     let unknown = site.json(&["rules", "unmatched"]);
     assert_eq!((&unknown["unmatched"], &unknown["classified"]), (&json!(3), &json!(6)));
+    let page = site.text(&["rules", "unmatched", "--limit", "1"]);
+    assert!(page.contains("and 2 more: --limit") && page.contains("next: `acuse tickets recl"), "{page}");
+    let nothing = site.text(&["rules", "unmatched", "--since", "2026-09-17T00:00"]);
+    assert_eq!(nothing.trim_end(), "no mail since 2026-09-17 00:00");
     let words: Vec<_> =
         unknown["words"].as_array().unwrap().iter().map(|word| word["word"].as_str().unwrap()).collect();
     assert!(["impresora", "imprime", "fiscal"].iter().all(|word| words[..5].contains(word)), "{words:?}");
@@ -350,7 +369,7 @@ fn stats_count_what_each_rule_did_and_where_people_disagreed() {
     assert_eq!((&none["mails"], &none["since"]), (&json!(0), &json!("2026-09-17T00:00:00-05:00")));
     let page = site.text(&["rules", "stats", "--since", "90d", "--now", NOW]);
     assert!(
-        page.contains("9 mails, 3 of them recognised by no rule") && page.contains("never hit: "),
+        page.contains("9 mails, 3 of them recognised by no rule") && page.contains("never matched: "),
         "{page}"
     );
 }
@@ -433,15 +452,8 @@ fn a_backtest_over_a_thousand_mails_finds_what_changes_and_what_would_be_missed(
     let outage = outage.unwrap();
     let number = outage["number"].as_str().unwrap();
     reclassify(&site, number, &["--case", "outage"]);
-    let blind: String = site
-        .json(&["rules", "list"])
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|rule| rule["impact"] == "high")
-        .map(|rule| format!("[[disable]]\nrule = {}\n", rule["id"]))
-        .collect();
-    let blind = candidate(&site, "blind", &blind);
+    let blind = "[[extend]]\nrule = \"site-not-loading\"\nunless = [\"desde las ocho\"]\n";
+    let blind = candidate(&site, "blind", blind);
     let missed = findings(&site, &["rules", "backtest", "--with", &blind]);
     assert_eq!(missed["missed"][0]["number"], number);
     assert_eq!(missed["changes"], json!({ "high": { "none": 256 } }));
@@ -462,5 +474,10 @@ fn a_backtest_over_a_thousand_mails_finds_what_changes_and_what_would_be_missed(
     let broken =
         candidate(&site, "broken", "[[rule]]\nid = \"x\"\ncase = \"outege\"\nany = [\"x\"]\nyes = [\"x\"]\n");
     let refusal = site.acuse(&["rules", "backtest", "--with", &broken]);
-    refused(&refusal, 78, &["candidate.toml", "did you mean `outage`?"]);
+    refused(&refusal, FINDINGS, &["candidate.toml", "did you mean `outage`?", "a reload would refuse"]);
+    let untrue = "[[extend]]\nrule = \"service-down\"\nyes = [\"Hola, buenos días\"]\n";
+    let untrue = candidate(&site, "untrue", untrue);
+    let refusal = site.acuse(&["rules", "backtest", "--with", &untrue]);
+    refused(&refusal, FINDINGS, &["candidate.toml:3:8", "Hola, buenos días", "nothing was compared"]);
+    assert!(refusal.stdout.is_empty());
 }

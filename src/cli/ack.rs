@@ -1,6 +1,7 @@
 //! `acuse ack`: what customers would read.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -48,6 +49,12 @@ pub struct PreviewArgs {
     /// Print the whole mail
     #[arg(long, conflicts_with = "json")]
     eml: bool,
+    /// Write the HTML part into this file as well, to look at in a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// What somebody reads who is not in the directory
+    #[arg(long, conflicts_with = "what")]
+    unknown_sender: bool,
 }
 
 /// Shows an acknowledgement.
@@ -61,6 +68,12 @@ pub fn ack(context: &Context, verb: &AckVerb) -> Done {
 }
 
 fn print(context: &Context, args: &PreviewArgs, language: Language, composed: &Composed) -> Done {
+    if let Some(path) = &args.html {
+        fs::write(path, &composed.html).map_err(|error| {
+            Failure::new(Code::Io, format!("cannot write {}: {error}", path.display()))
+                .hint("name a file in a directory that is there, such as ack.html")
+        })?;
+    }
     if context.json {
         return context
             .json(&json!({ "subject": composed.subject, "text": composed.text, "html": composed.html,
@@ -97,6 +110,7 @@ fn of_plan(context: &Context, args: &PreviewArgs) -> Done {
         case: case.filter(|_| kind != ReplyKind::Unclassified),
         plan,
         subject,
+        known_sender: !args.unknown_sender,
         ..reply
     };
     print(context, args, args.lang, &compose(&reply, &site, &policy.replies))
@@ -174,6 +188,7 @@ fn of_ticket(context: &Context, args: &PreviewArgs, what: &str) -> Done {
     let acks = context.store(&config)?.read(|tx| tx.acks_of(number.0))?;
     let (_, bytes) = acks.into_iter().next().ok_or_else(nothing)?;
     let message = crate::mail::parse(&bytes);
-    let composed = Composed { subject: message.subject, text: message.text, html: String::new(), bytes };
+    let html = crate::mail::html(&bytes).unwrap_or_default();
+    let composed = Composed { subject: message.subject, text: message.text, html, bytes };
     print(context, args, message.language, &composed)
 }

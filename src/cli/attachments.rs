@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::report::{Code, Failure};
@@ -10,6 +10,17 @@ use crate::mail;
 
 /// A safe name has at most so many bytes: file systems allow 255, and archives less.
 const LONGEST: usize = 100;
+
+/// Makes the directory for its owner alone, unless it is there.
+///
+/// # Errors
+/// It cannot be made, or is no directory.
+pub fn make(dir: &Path) -> Result<(), Failure> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+        Failure::new(Code::Io, format!("cannot create {}: {error}", dir.display()))
+            .hint("name a directory that you may write into")
+    })
+}
 
 /// Writes the attachments of a mail into a directory that is there, numbered on from those `before`. No file is ever
 /// replaced or followed.

@@ -26,7 +26,7 @@ pub fn check(context: &Context) -> Done {
     let (policy, found) = Policy::compile(&files);
     problems.extend(found);
     if let Some(policy) = &policy {
-        problems.extend(rules::problems(context, config.as_ref(), policy)?);
+        problems.extend(rules::problems(context, config.as_ref(), &files, policy)?);
         problems.extend(config.as_ref().and_then(|config| unstaffed(context, config, policy)));
     }
     show(context, &problems)?;

@@ -57,6 +57,28 @@ impl Context {
         Ok(policy)
     }
 
+    /// The policy for who only shows times, plans and texts, so that a wrong rule hides no ticket. The shipped rules stand
+    /// in for wrong ones, and the shipped policy whole where plans, hours or texts are wrong too; stderr says so.
+    pub fn policy_for_view(&self, config: &Config) -> Result<Policy, Failure> {
+        let files = self.policy_files(Some(config))?;
+        let wrong = match config::policy(&files) {
+            Ok((policy, _)) => return Ok(policy),
+            Err(wrong @ ConfigError::Wrong(_)) => wrong.summary(),
+            Err(error) => return Err(error.into()),
+        };
+        let (policy, instead) = match config::policy(&files.with_shipped_rules()) {
+            Ok((policy, _)) => (policy, "rules stand in for yours"),
+            Err(_) => (
+                config::policy(&PolicyFiles::shipped())?.0,
+                "rules, plans, hours and texts stand in for yours",
+            ),
+        };
+        tell(format!(
+            "warning: the policy is wrong (`acuse check` tells all): {wrong}\nhere the shipped {instead}"
+        ));
+        Ok(policy)
+    }
+
     /// The policy's files.
     pub fn policy_files(&self, config: Option<&Config>) -> Result<PolicyFiles, Failure> {
         if let Some(config) = config {
@@ -84,7 +106,7 @@ impl Context {
         self.now.as_deref().map_or_else(|| Ok(clock::now()), |text| time(text, zone))
     }
 
-    /// The user at the keyboard, for what is remembered with a name; behind sudo, who called it.
+    /// The user at the keyboard, for what is remembered with a name; behind sudo, who called it; without a name, the uid.
     pub fn user(&self) -> String {
         #[expect(
             clippy::disallowed_methods,
@@ -92,7 +114,7 @@ impl Context {
         )]
         let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty());
         let user = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(named);
-        user.map_or_else(|| "unknown".to_owned(), |user| shown(&user))
+        user.map_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()), |user| shown(&user))
     }
 
     /// Writes a line of data.
@@ -190,6 +212,13 @@ pub fn shown_lines(text: &str) -> String {
 pub fn tell(text: impl AsRef<str>) {
     use std::io::Write as _;
     drop(writeln!(std::io::stderr().lock(), "{}", text.as_ref())); // nowhere left to complain to
+}
+
+/// Says on stderr that the additions to the policy are not where acuse.toml looks for them.
+pub fn tell_if_no_local_dir(config: &Config) {
+    if let Some(message) = config.no_local_dir() {
+        tell(format!("warning: {message}\nhint: create it, or leave local_dir out"));
+    }
 }
 
 /// A table without lines, for terminals and pipes alike.

@@ -71,7 +71,7 @@ pub struct SetArgs {
 /// Lists, shows, sets or imports the directory.
 pub fn customers(context: &Context, verb: &CustomersVerb) -> Done {
     let config = context.config(Secrets::Skip)?;
-    let policy = context.policy(Some(&config))?;
+    let policy = context.policy_for_view(&config)?;
     let mut store = context.store(&config)?;
     let zone = policy.calendar.zone();
     let now = context.now(zone)?;

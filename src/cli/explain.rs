@@ -137,10 +137,10 @@ fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
         Failure::new(Code::Usage, format!("there is no ticket {}", number.with_prefix(&config.site.prefix)))
     })?;
     let page = store.read(|tx| tx.ticket_page(number))?;
-    let (promise, corrected) = page.map_or((None, None), |page| (page.promise, page.ticket.corrected));
-    let mailed_at = promise.and_then(|promise| promise.mailed_at);
+    let (promise, ticket) = page.map(|page| (page.promise, page.ticket)).unzip();
+    let mailed_at = promise.flatten().and_then(|promise| promise.mailed_at);
     let message = ingest::read(&raw, ingest::reading_again(&decision));
-    let now = Some(Now::of(&message, &policy, corrected));
+    let now = ticket.map(|ticket| Now::of(&message, &policy, ticket));
     Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site, now })
 }
 
@@ -206,6 +206,10 @@ fn page(context: &Context, explained: &Explained) -> String {
     let Explained { message, decision, policy, site, .. } = explained;
     let mut lines = Vec::new();
     let mut row = |name: &str, text: String| lines.push(format!("{name:<9}{text}"));
+    if let Some(today) = explained.now.as_ref().and_then(|now| now.today(context, decision, policy)) {
+        row("today", today);
+        row("", "at its first mail it was:".to_owned());
+    }
     let case = decision.verdict.case.as_deref().and_then(|id| policy.rules.case(id));
     let label = case.map_or("aún por revisar", |case| case.label.es.as_str());
     row(

@@ -20,7 +20,7 @@ pub struct InspectArgs {
     /// Print all readable text, quotations and footers too
     #[arg(long)]
     raw_text: bool,
-    /// Write the attachments into this directory, under names that are safe there
+    /// Write the attachments into this directory, which is made where it is missing, under names that are safe there
     #[arg(long, value_name = "DIR")]
     save_attachments: Option<PathBuf>,
 }
@@ -34,22 +34,21 @@ struct Row<'a> {
 
 /// Prints one object per file, or a page.
 pub fn inspect(context: &Context, args: &InspectArgs) -> Done {
+    args.save_attachments.as_deref().map_or(Ok(()), attachments::make)?;
     let mut saved_before = 0;
     for (index, path) in args.files.iter().enumerate() {
         let raw = read(path)?;
         let message = ingest::read(&raw, Reading::Whole);
         let file = path.display().to_string();
-        let saved = match &args.save_attachments {
-            Some(dir) => attachments::save(&raw, dir, saved_before)?,
-            None => vec![],
-        };
-        saved_before += saved.len();
         if context.json {
             context.json(&Row { file, message: message.view() })?;
         } else {
             let blank = if index > 0 { "\n" } else { "" };
             context.line(format!("{blank}{}", page(context, &file, &message, args.raw_text)))?;
         }
+        let Some(dir) = &args.save_attachments else { continue };
+        let saved = attachments::save(&raw, dir, saved_before)?;
+        saved_before += saved.len();
         for path in saved {
             tell(format!("saved {}", shown(&path.display().to_string())));
         }

@@ -83,7 +83,7 @@ fn resume(context: &Context, config: &Config, mailbox: &Mailbox) -> Done {
 }
 
 fn rescan(context: &Context, config: &Config, mailbox: &Mailbox, since: Option<&str>) -> Done {
-    let policy = context.policy(Some(config))?;
+    let policy = context.policy_for_view(config)?;
     let now = daemon::clock::now();
     let since = since.map(|text| time(text, policy.calendar.zone())).transpose()?;
     let (since, paused) = context.store(config)?.transaction(|tx| {
@@ -107,7 +107,7 @@ fn told(context: &Context, mailbox: &Mailbox, said: &str, document: serde_json::
 }
 
 fn list(context: &Context, config: &Config) -> Done {
-    let policy = context.policy(Some(config))?;
+    let policy = context.policy_for_view(config)?;
     let now = context.now(policy.calendar.zone())?;
     let local = |at| policy.calendar.to_local(at);
     let (rows, orders) = context.store(config)?.read(|tx| {

@@ -62,7 +62,7 @@ pub struct ReleaseArgs {
 pub fn outbox(context: &Context, verb: &OutboxVerb) -> Done {
     let config = context.config(Secrets::Skip)?;
     let desk =
-        Desk { context, policy: context.policy(Some(&config))?, store: context.store(&config)?, config };
+        Desk { context, policy: context.policy_for_view(&config)?, store: context.store(&config)?, config };
     match verb {
         OutboxVerb::List { state } => {
             let rows = desk.store.read(|tx| tx.outbox(*state))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::context::{Context, for_people, rfc3339, tell};
+use super::context::{Context, for_people, rfc3339, tell, tell_if_no_local_dir};
 use super::report::{Code, Done, Failure};
 use crate::config::{Config, ConfigError, Secrets};
 use crate::daemon;
@@ -19,6 +19,7 @@ const LOOKS: usize = 600;
 /// Checks the policy, hands it to the daemon and waits until it is in force.
 pub fn reload(context: &Context) -> Done {
     let config = context.config(Secrets::Skip)?;
+    tell_if_no_local_dir(&config);
     let policy = match config.policy() {
         Ok(policy) => policy,
         Err(error) => return Err(refused(context, &config, &error)),

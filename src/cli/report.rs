@@ -80,6 +80,10 @@ impl From<ConfigError> for Failure {
             }
             ConfigError::Unreadable { .. } => Self::new(Code::Config, error.to_string())
                 .hint("name the configuration with --config FILE; README.md shows an example"),
+            ConfigError::UnreadablePolicy { .. } => Self::new(Code::Config, error.to_string()).hint(
+                "a directory of the policy must be there, and its *.toml and reply texts be regular files of UTF-8 \
+                 text that this user may read; move what is none of them elsewhere",
+            ),
         }
     }
 }

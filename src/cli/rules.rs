@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::check::show;
-use super::context::Context;
+use super::context::{Context, tell_if_no_local_dir};
 use super::report::{Done, Failure};
 use crate::rules::RuleSet;
 
@@ -33,10 +33,13 @@ pub enum RulesVerb {
 
 /// Checks, tests, lists or scores the rules.
 pub fn rules(context: &Context, verb: &RulesVerb) -> Done {
+    let config = context.named_config()?;
+    if let (RulesVerb::Check | RulesVerb::Test, Some(config)) = (verb, &config) {
+        tell_if_no_local_dir(config);
+    }
     if matches!(verb, RulesVerb::Check) {
         return check::check(context); // a policy that does not compile is what it is for
     }
-    let config = context.named_config()?;
     let policy = context.policy(config.as_ref())?;
     let rules = &policy.rules;
     match verb {

@@ -47,7 +47,10 @@ pub enum TicketsVerb {
 /// Lists or shows tickets.
 pub fn tickets(context: &Context, verb: &TicketsVerb) -> Done {
     let config = context.config(Secrets::Skip)?;
-    let policy = context.policy(Some(&config))?;
+    let policy = match verb {
+        TicketsVerb::Reclassify(_) => context.policy(Some(&config))?, // it names a case, and may write a promise
+        _ => context.policy_for_view(&config)?,
+    };
     let mut store = context.store(&config)?;
     match verb {
         TicketsVerb::List { state } => {
@@ -142,7 +145,7 @@ pub fn list(rows: &[TicketRow], config: &Config, policy: &Policy) -> String {
 }
 
 /// What a ticket's case is called: where a person named the impact alone, nothing.
-fn case_of(ticket: &TicketRow) -> &str {
+pub(super) fn case_of(ticket: &TicketRow) -> &str {
     let unnamed = if ticket.corrected.is_some() { "-" } else { crate::triage::UNCLASSIFIED };
     ticket.case.as_deref().unwrap_or(unnamed)
 }

@@ -123,7 +123,7 @@ impl Reader<'_> {
         let Some(written) = written else { return LOCAL_DIR.into() };
         let path = written.as_ref();
         if !path.is_dir() {
-            let message = format!("there is no directory {}: the policy is the shipped one", path.display());
+            let message = super::no_directory(path);
             let hint = "create it, or leave local_dir out";
             self.note(Severity::Warning, Some(written.span()), &message, hint);
         }

@@ -77,7 +77,7 @@ async fn reload(shared: &Shared, by: Origin, row: Option<i64>) -> Result<(), Dae
         Ok(Err(error)) => refuse(shared, &error).await?,
         Err(panicked) => {
             let why = std::io::Error::other(panicked.to_string());
-            refuse(shared, &ConfigError::Unreadable { path: "the policy".to_owned(), why }).await?
+            refuse(shared, &ConfigError::UnreadablePolicy { path: "the policy".to_owned(), why }).await?
         }
     };
     write(shared, move |tx, now| tx.answer_reload(row, &answer, now)).await

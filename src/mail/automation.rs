@@ -3,9 +3,13 @@
 mod replies;
 mod senders;
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::bounce;
 use super::header::Header;
-use super::{Automation, AutomationKind, Bounce, ReturnPath, Sign, opening};
+use super::{Automation, AutomationKind, Bounce, ReturnPath, Sign, opening, pattern, subject};
 
 /// RFC 5321 §6.3: more Received lines than this are a loop.
 const MAX_HOPS: usize = 100;
@@ -40,7 +44,8 @@ pub(super) fn recognise(evidence: &Evidence<'_>) -> Automation {
             .find_map(|row| row(evidence))
             .map_or((AutomationKind::None, None), |(kind, sign)| (kind, Some(sign)))
     };
-    let (kind, because) = first(&[loops, reports, replies::row, ticket_systems, machines, lists, rest]);
+    let (kind, because) =
+        first(&[loops, reports, replies::row, ticket_systems, machines, lists, replies::by_words, rest]);
     let behind_machine = first(&[loops, reports, replies::row, ticket_systems, lists, rest]);
     Automation { kind, because, behind_machine, spam_flagged: is_spam_flagged(evidence.header) }
 }
@@ -121,17 +126,20 @@ const RECEIPT_TEXTS: &[(&str, &str)] = &[
     ("su mensaje", "fue leído el "),
 ];
 
-/// RFC 7489 §7.2.1.1: the subject, and the file name `receiver!domain!begin!end.xml.gz`.
+/// RFC 7489 §7.2.1.1: `receiver!domain!begin!end`, perhaps a unique id, and the extension.
+static DMARC_FILE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)^(?:[a-z0-9_-]+\.)+[a-z0-9-]+!(?:[a-z0-9_-]+\.)+[a-z0-9-]+![0-9]+![0-9]+(?:![^!]*)?\.(?:xml|zip|gz)$",
+    )
+});
+
+/// RFC 7489 §7.2.1.1: the subject, and the file name. Who answers or sends on such a report asks about it.
 fn is_dmarc(evidence: &Evidence<'_>) -> bool {
     let subject = evidence.subject.to_ascii_lowercase();
-    let named = |name: &&str| {
-        let name = name.to_ascii_lowercase();
-        name.matches('!').count() >= 3
-            && [".xml", ".zip", ".gz"].iter().any(|extension| name.ends_with(extension))
-    };
-    (subject.contains("report domain:") && subject.contains("submitter:"))
+    let reports = (subject.contains("report domain:") && subject.contains("submitter:"))
         || subject.starts_with("dmarc forensic report for ") // Exim's, RFC 7489 §7.3
-        || evidence.file_names.iter().any(named)
+        || evidence.file_names.iter().any(|name| DMARC_FILE.is_match(name));
+    reports && subject::mark(evidence.subject).is_none()
 }
 
 /// Fields that only a ticket system writes.

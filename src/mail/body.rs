@@ -62,7 +62,8 @@ pub(super) fn read(leaves: &[Leaf], is_report: bool) -> Body {
                 if let Some(attachment) = attachment(leaf) {
                     body.attachments.push(attachment);
                     body.attached.push(Place::Leaf(index));
-                    body.encrypted |= is_encrypted(leaf);
+                    let is_open = leaves.get(index + 1).is_some_and(|inside| inside.nested > leaf.nested);
+                    body.encrypted |= !is_open && is_encrypted(leaf);
                 }
             }
             (_, true) if !is_report => body.encrypted |= add(&mut body.forwarded, leaf).encrypted,

@@ -32,7 +32,7 @@ pub mod view;
 mod wrapped;
 
 pub use address::Address;
-pub use read::{files, from_headers, parse};
+pub use read::{files, from_headers, html, parse};
 pub use view::MessageView;
 
 /// A mail as its reader would understand it.

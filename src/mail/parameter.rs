@@ -6,7 +6,7 @@ use super::header::decode_words;
 /// A value in so many pieces is nobody's file name.
 const MOST_PIECES: usize = 100;
 
-/// One `name*0*=value`.
+/// One `name*0*=value`, or the whole in `name*=value`.
 struct Piece {
     number: usize,
     /// Whether it is percent-encoded.
@@ -14,30 +14,68 @@ struct Piece {
     value: String,
 }
 
-/// A parameter of a field's value, decoded. Where it stands there twice the encoded form wins (RFC 6266 §4.3), and
-/// encoded words, which RFC 2047 §5 does not allow there, are decoded as every reader does.
+/// A parameter of a field's value, decoded. Where it stands there twice the encoded form wins (RFC 6266 §4.3), then the
+/// one in pieces; comments (RFC 822 §3.1.4) between the parameters are skipped, and encoded words, which RFC 2047 §5 does not allow there, are decoded as every reader does.
 pub(super) fn parameter(field: &[u8], name: &str) -> Option<String> {
     let text = charset::decode(field, None).text.replace(['\r', '\n'], "");
-    let mut plain = None;
+    let (mut plain, mut extended) = (None, None);
     let mut pieces: Vec<Piece> = Vec::new();
-    let mut rest = text.split_once(';')?.1;
-    while !rest.trim().is_empty() {
+    let mut rest = after_semicolon(&text);
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ';']);
+        if rest.starts_with('(') {
+            rest = after_comment(rest);
+            continue;
+        }
         let Some((key, after)) = rest.split_once('=') else { break };
         let (value, after) = value(after);
         rest = after;
-        let key = key.trim_matches([' ', '\t', ';']).to_ascii_lowercase();
+        let key = key.rsplit(';').next().unwrap_or(key).trim().to_ascii_lowercase();
         let Some(suffix) = key.strip_prefix(name) else { continue };
-        if suffix.is_empty() {
-            plain = plain.or(Some(value));
-        } else if let Some(suffix) = suffix.strip_prefix('*').filter(|_| pieces.len() < MOST_PIECES) {
-            let is_encoded = suffix.is_empty() || suffix.ends_with('*');
-            let number = suffix.trim_end_matches('*');
-            let number = if number.is_empty() { Ok(0) } else { number.parse() };
-            pieces.extend(number.map(|number| Piece { number, is_encoded, value }));
+        match suffix.strip_prefix('*') {
+            None if suffix.is_empty() => plain = plain.or(Some(value)),
+            None => {}
+            Some("") => extended = extended.or(Some(Piece { number: 0, is_encoded: true, value })),
+            Some(suffix) if pieces.len() < MOST_PIECES => {
+                let (number, is_encoded) = (suffix.trim_end_matches('*'), suffix.ends_with('*'));
+                pieces.extend(number.parse().map(|number| Piece { number, is_encoded, value }));
+            }
+            Some(_) => {}
         }
+    }
+    if let Some(extended) = extended {
+        return Some(joined(&[extended]));
     }
     pieces.sort_by_key(|piece| piece.number);
     if pieces.is_empty() { plain.map(|plain| whole(&plain)) } else { Some(joined(&pieces)) }
+}
+
+/// What follows the next semicolon that is not in a comment; nothing when there is none.
+fn after_semicolon(mut text: &str) -> &str {
+    while let Some(at) = text.find([';', '(']) {
+        text = text.get(at..).unwrap_or_default();
+        match text.strip_prefix(';') {
+            Some(after) => return after,
+            None => text = after_comment(text),
+        }
+    }
+    ""
+}
+
+/// What follows the comment that a text begins with; nothing when it has no end.
+fn after_comment(text: &str) -> &str {
+    let mut depth = 0_usize;
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 1 => return text.get(at + 1..).unwrap_or_default(),
+            ')' => depth -= 1,
+            '\\' => drop(chars.next()),
+            _ => {}
+        }
+    }
+    ""
 }
 
 /// A value, quoted or not, and what follows it.
@@ -57,7 +95,7 @@ fn value(text: &str) -> (String, &str) {
             }
             '"' => {
                 let rest = quoted.get(at + 1..).unwrap_or_default();
-                return (value, rest.split_once(';').map_or("", |(_, rest)| rest));
+                return (value, after_semicolon(rest));
             }
             _ => value.push(c),
         }
@@ -146,6 +184,14 @@ mod tests {
             ("attachment; filename*0*=utf-8''cami%C3; filename*1*=%B3n; filename*2=\".pdf\"", "camión.pdf"),
             ("attachment; filename*0=\"=?utf-8?q?cam\"; filename*1=\"i=C3=B3n.pdf?=\"", "camión.pdf"),
             ("attachment; filename=cami\u{F3}n.pdf", "camión.pdf"),
+            ("attachment; foo; filename=\"fac.pdf\"", "fac.pdf"),
+            ("attachment; filename*=utf-8''y.pdf; filename*0=\"y\"; filename*1=\".pdf\"", "y.pdf"),
+            ("attachment; filename*0=\"x\"; filename*1=\".pdf\"; filename*=utf-8''y.pdf", "y.pdf"),
+            ("attachment (nota=1; filename=z.exe); filename=q.pdf", "q.pdf"),
+            ("attachment; (a (b) \\) filename=z.exe;) filename=q.pdf", "q.pdf"),
+            ("attachment; size=\"3\" (; filename=z.exe); filename=\"q.pdf\"", "q.pdf"),
+            ("attachment; filename=factura (1).pdf", "factura (1).pdf"),
+            ("attachment; filename=\"factura (1; 2).pdf\"", "factura (1; 2).pdf"),
         ] {
             assert_eq!(parameter(field.as_bytes(), "filename").as_deref(), Some(want), "{field}");
         }
@@ -156,7 +202,7 @@ mod tests {
 
     #[test]
     fn hostile_parameters_take_one_pass() {
-        for unit in ["; filename*1=x", ";=", "\"", "; filename*0*=%", "\\"] {
+        for unit in ["; filename*1=x", ";=", "\"", "; filename*0*=%", "\\", ";(", "; x=\"\" (", "()"] {
             parameter(unit.repeat(8_000).as_bytes(), "filename");
         }
     }

@@ -56,6 +56,13 @@ pub fn files(raw: &[u8]) -> Vec<(Attachment, Vec<u8>)> {
     body.attachments.into_iter().zip(body.attached.into_iter().filter_map(bytes)).collect()
 }
 
+/// The first HTML part of a mail, decoded; `None` also of a mail that is read from its headers alone.
+pub fn html(raw: &[u8]) -> Option<String> {
+    let mail = normalise(raw);
+    let structure = guard::check(&mail).ok().and_then(|()| opened::structure(&mail, Bytes::Drop))?;
+    structure.leaves.into_iter().find(|leaf| leaf.media_type == "text/html")?.text
+}
+
 /// Whether it reports on a mail, so that what hangs on it is that mail's.
 fn is_report(structure: &Structure) -> bool {
     let is_status = |leaf: &mime::Leaf| leaf.nested == 0 && leaf.media_type == "message/delivery-status";

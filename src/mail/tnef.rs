@@ -3,24 +3,43 @@
 mod properties;
 mod rtf;
 
-use super::charset;
 use super::header::neutral;
-use properties::{Property, Value};
+use properties::{Encoded, Property, Value};
 
-/// So many files are read.
+/// So many files are read of one mail.
 const FILES: usize = 200;
 /// Mails attached to mails are followed this deep.
 const DEPTH: usize = 3;
-/// The text is read up to this many bytes.
+/// A text is read up to this many bytes.
 const TEXT: usize = 1024 * 1024;
+/// All texts of one mail are read up to this many bytes, rich text with its formatting, which is many times longer.
+const ALL_TEXTS: usize = 4 * TEXT;
+/// A file name is read up to this many characters, as file systems have them.
+const NAME: usize = 255;
+/// A media type is read up to this many characters (RFC 6838 §4.2).
+const MEDIA_TYPE: usize = 127;
+
+/// What may still be read of one mail, however many streams it holds and however they are nested (I12).
+#[derive(Debug)]
+pub(super) struct Budget {
+    files: usize,
+    /// Bytes.
+    text: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { files: FILES, text: ALL_TEXTS }
+    }
+}
 
 /// What is inside.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Contents {
+pub(super) struct Contents<'a> {
     /// The best form of the text.
     pub text: Option<Text>,
     /// The files, in order.
-    pub files: Vec<File>,
+    pub files: Vec<File<'a>>,
 }
 
 /// The text as its reader's program would show it.
@@ -32,19 +51,19 @@ pub(super) enum Text {
 
 /// One file.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct File {
+pub(super) struct File<'a> {
     /// The name, on one line; may be empty.
     pub name: String,
     /// The media type, lower case.
     pub media_type: String,
-    pub bytes: Vec<u8>,
+    pub bytes: &'a [u8],
     /// What is inside, when the file is a mail.
-    pub mail: Option<Box<Contents>>,
+    pub mail: Option<Box<Contents<'a>>>,
 }
 
-/// Reads a TNEF stream; `None` when it is none.
-pub(super) fn read(bytes: &[u8]) -> Option<Contents> {
-    read_to(bytes, DEPTH)
+/// Reads a TNEF stream, as far as the budget goes; `None` when it is none.
+pub(super) fn read<'a>(bytes: &'a [u8], budget: &mut Budget) -> Option<Contents<'a>> {
+    read_to(bytes, DEPTH, budget)
 }
 
 // [MS-OXTNEF] §2.1.3.2: the type in the upper half
@@ -56,65 +75,87 @@ const ATTACHMENT_TITLE: u32 = 0x0001_8010;
 const ATTACHMENT_DATA: u32 = 0x0006_800F;
 const ATTACHMENT_PROPERTIES: u32 = 0x0006_9005;
 
-fn read_to(bytes: &[u8], depth: usize) -> Option<Contents> {
+fn read_to<'a>(bytes: &'a [u8], depth: usize, budget: &mut Budget) -> Option<Contents<'a>> {
     let mut stream = Stream(bytes.strip_prefix(&0x223E_9F78_u32.to_le_bytes())?);
     stream.take(2)?; // the key
-    let (mut texts, mut files, mut code_page) = (Texts::default(), Vec::<File>::new(), None);
+    let (mut texts, mut files, mut code_page) = (Texts::default(), Vec::<File<'_>>::new(), None);
     while let Some((attribute, data)) = stream.attribute() {
         match attribute {
             OEM_CODE_PAGE => code_page = Stream(data).u32().and_then(charset_of),
-            BODY => texts.plain = some(decode(data, code_page)),
+            BODY => texts.plain = Encoded { bytes: data, label: code_page }.said().or(texts.plain),
             MESSAGE_PROPERTIES => texts.properties(properties::read(data), code_page),
-            ATTACHMENT_BEGINS if files.len() < FILES => files.push(File::default()),
-            ATTACHMENT_BEGINS => break,
+            ATTACHMENT_BEGINS => {
+                let Some(left) = budget.files.checked_sub(1) else { break };
+                budget.files = left;
+                files.push(File::default());
+            }
             _ => {
                 let Some(file) = files.last_mut() else { continue };
                 match attribute {
-                    ATTACHMENT_TITLE if file.name.is_empty() => file.name = name(&decode(data, code_page)),
-                    ATTACHMENT_DATA => file.bytes = data.to_vec(),
-                    ATTACHMENT_PROPERTIES => file.properties(properties::read(data), code_page, depth),
+                    ATTACHMENT_TITLE if file.name.is_empty() => {
+                        file.name = short(Encoded { bytes: data, label: code_page }, NAME);
+                    }
+                    ATTACHMENT_DATA => file.bytes = data,
+                    ATTACHMENT_PROPERTIES => file.properties(properties::read(data), code_page),
                     _ => {}
                 }
             }
         }
     }
+    let text = texts.best(&mut budget.text);
     for file in &mut files {
-        if file.media_type.is_empty() {
+        file.mail = depth.checked_sub(1).and_then(|depth| read_to(file.bytes, depth, budget)).map(Box::new);
+        if file.mail.is_some() {
+            file.media_type = "application/ms-tnef".to_owned();
+        } else if file.media_type.is_empty() {
             file.media_type = "application/octet-stream".to_owned();
         }
     }
     files.retain(|file| !(file.bytes.is_empty() && file.name.is_empty()));
-    Some(Contents { text: texts.best(), files })
+    Some(Contents { text, files })
 }
 
+/// The forms of a text, none of them decoded yet: a stream may repeat each as often as it likes.
 #[derive(Default)]
-struct Texts {
-    plain: Option<String>,
-    html: Option<String>,
-    rtf: Option<String>,
+struct Texts<'a> {
+    plain: Option<Encoded<'a>>,
+    html: Option<Encoded<'a>>,
+    /// Compressed.
+    rtf: Option<&'a [u8]>,
 }
 
-impl Texts {
-    fn properties(&mut self, properties: Vec<Property<'_>>, code_page: Option<&'static str>) {
+impl<'a> Texts<'a> {
+    fn properties(&mut self, properties: Vec<Property<'a>>, code_page: Option<&'static str>) {
         // PidTagInternetCodepage stands before or after what it speaks of
         let internet =
             properties.iter().find(|it| it.tag == 0x3FDE).and_then(|it| charset_of(it.value.number()?));
         for Property { tag, value } in properties {
             match tag {
-                0x1000 => self.plain = some(value.text(code_page)).or(self.plain.take()),
-                0x1013 => self.html = some(value.text(internet)),
-                0x1009 => {
-                    self.rtf =
-                        value.bytes().and_then(rtf::decompress).map(|rtf| rtf::to_text(&rtf)).and_then(some)
-                }
+                0x1000 => self.plain = value.encoded(code_page).said().or(self.plain),
+                0x1013 => self.html = value.encoded(internet).said(),
+                0x1009 => self.rtf = value.bytes(),
                 _ => {}
             }
         }
     }
 
-    /// The plain text keeps quotes as the writer's program marked them; the RTF is often all there is.
-    fn best(self) -> Option<Text> {
-        self.plain.map(Text::Plain).or(self.html.map(Text::Html)).or(self.rtf.map(Text::Plain))
+    /// The plain text keeps quotes as the writer's program marked them; the RTF is often all there is. `left` is how
+    /// many bytes may still be decoded.
+    fn best(self, left: &mut usize) -> Option<Text> {
+        let decoded = |text: Encoded<'_>, left: &mut usize| {
+            let text = text.decode(TEXT.min(*left));
+            *left = left.saturating_sub(text.len());
+            some(text)
+        };
+        if let Some(text) = self.plain.and_then(|text| decoded(text, left)) {
+            return Some(Text::Plain(text));
+        }
+        if let Some(text) = self.html.and_then(|text| decoded(text, left)) {
+            return Some(Text::Html(text));
+        }
+        let rtf = rtf::decompress(self.rtf?, *left)?;
+        *left = left.saturating_sub(rtf.len());
+        some(rtf::to_text(&rtf)).map(Text::Plain)
     }
 }
 
@@ -122,27 +163,24 @@ fn some(text: String) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-impl File {
-    fn properties(&mut self, properties: Vec<Property<'_>>, code_page: Option<&'static str>, depth: usize) {
+impl<'a> File<'a> {
+    fn properties(&mut self, properties: Vec<Property<'a>>, code_page: Option<&'static str>) {
         for Property { tag, value } in properties {
             match tag {
                 0x3707 => {
-                    let long = name(&value.text(code_page)); // stands for the 8.3 one
+                    let long = short(value.encoded(code_page), NAME); // stands for the 8.3 one
                     self.name = if long.is_empty() { std::mem::take(&mut self.name) } else { long };
                 }
-                0x3704 | 0x3001 if self.name.is_empty() => self.name = name(&value.text(code_page)),
-                0x370E => self.media_type = name(&value.text(code_page)).to_lowercase(),
+                0x3704 | 0x3001 if self.name.is_empty() => {
+                    self.name = short(value.encoded(code_page), NAME);
+                }
+                0x370E => self.media_type = short(value.encoded(code_page), MEDIA_TYPE).to_lowercase(),
                 0x3701 => {
                     let Some(data) = value.bytes() else { continue };
-                    let data = match value {
+                    self.bytes = match value {
                         Value::Object(_) => data.get(16..).unwrap_or_default(), // after the interface's GUID
                         _ => data,
                     };
-                    self.mail = depth.checked_sub(1).and_then(|depth| read_to(data, depth)).map(Box::new);
-                    if self.mail.is_some() {
-                        self.media_type = "application/ms-tnef".to_owned();
-                    }
-                    self.bytes = data.to_vec();
                 }
                 _ => {}
             }
@@ -150,13 +188,9 @@ impl File {
     }
 }
 
-fn name(text: &str) -> String {
-    neutral(text.trim_end_matches('\0'))
-}
-
-fn decode(bytes: &[u8], label: Option<&str>) -> String {
-    let bytes = bytes.get(..TEXT).unwrap_or(bytes);
-    charset::decode(bytes, label).text.trim_end_matches('\0').to_owned()
+/// At most so many characters, on one line; no charset takes more than four bytes for one.
+fn short(text: Encoded<'_>, most: usize) -> String {
+    neutral(&text.decode(4 * most).chars().take(most).collect::<String>())
 }
 
 /// The label of a Windows code page.

@@ -22,8 +22,8 @@ pub fn compose(reply: &Reply<'_>, site: &Site, templates: &Templates) -> Compose
     let variables = variables(reply, site);
     let render = |format| templates.render(reply.kind, reply.language, format, &variables).ok();
     let text = lay_out(&render(Format::Text).unwrap_or_else(|| plain_sentence(reply.language, &variables)));
-    let html =
-        render(Format::Html).unwrap_or_else(|| plain_html(reply.language, &text)).replace(words::GLUE, " ");
+    let html = render(Format::Html).unwrap_or_else(|| plain_html(reply.language, &text));
+    let html = html.replace(words::GLUE, "&nbsp;");
     let subject = HeaderText::reply_subject(reply.subject, reply.language);
 
     let mut mail = String::with_capacity(8 * 1024);

@@ -1,7 +1,7 @@
 //! Promises, dates and business hours in the words that customers read, in Spanish and English.
 //!
 //! What must not be torn apart at the end of a line (`2:15 p. m.`) is held together by no-break spaces; whoever
-//! lays out the text turns them into plain ones.
+//! lays out the text turns them into plain ones; HTML keeps them.
 
 use std::fmt::Write as _;
 

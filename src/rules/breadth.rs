@@ -9,6 +9,22 @@ const ONE_IN: usize = 5;
 /// Fewer mails say nothing of a share.
 const FEWEST: usize = 50;
 
+/// Which phrases are in one mail.
+#[derive(Debug)]
+pub struct PhrasesFound(Vec<PhrasePlace>);
+
+/// The place of a rule among the rules, and of a phrase among its own.
+type PhrasePlace = (usize, usize);
+
+impl RuleSet {
+    /// Finds every phrase that is in a text.
+    pub fn phrases_found(&self, text: &Text<'_>) -> PhrasesFound {
+        let mut found = Vec::new();
+        self.phrases_in(text, |rule, phrase| found.push((rule, phrase)));
+        PhrasesFound(found)
+    }
+}
+
 /// In how many of some mails each phrase of a [`RuleSet`] is.
 #[derive(Debug)]
 pub struct Breadth<'r> {
@@ -19,21 +35,20 @@ pub struct Breadth<'r> {
 }
 
 impl<'r> Breadth<'r> {
-    /// No mail read yet.
+    /// No mail counted yet.
     pub fn new(rules: &'r RuleSet) -> Self {
         let counts = rules.rules.iter().map(|rule| vec![0; rule.any.len()]).collect();
         Self { rules, mails: 0, counts }
     }
 
-    /// Reads one mail.
-    pub fn read(&mut self, text: &Text<'_>) {
+    /// Counts one mail, read by the same rules.
+    pub fn add(&mut self, mail: &PhrasesFound) {
         self.mails += 1;
-        let counts = &mut self.counts;
-        self.rules.phrases_in(text, |rule, phrase| {
-            if let Some(count) = counts.get_mut(rule).and_then(|phrases| phrases.get_mut(phrase)) {
+        for (rule, phrase) in &mail.0 {
+            if let Some(count) = self.counts.get_mut(*rule).and_then(|phrases| phrases.get_mut(*phrase)) {
                 *count += 1;
             }
-        });
+        }
     }
 
     /// A warning for each phrase that is in more than a fifth of the mails; none of fewer than 50 mails.
@@ -67,7 +82,7 @@ mod tests {
             assert_eq!(breadth.problems().len(), 0, "{mail} mails say nothing");
             let greeting = if mail % 4 == 0 { "Hola, el sitio" } else { "El sitio" };
             let state = if mail % 5 == 0 { "está caído" } else { "no es el correo" };
-            breadth.read(&body(&format!("{greeting} {state}")));
+            breadth.add(&set.phrases_found(&body(&format!("{greeting} {state}"))));
         }
         let problems: Vec<String> = breadth.problems().iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(problems.join("\n"), @r#"

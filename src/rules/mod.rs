@@ -37,7 +37,7 @@ use atom::Atom;
 use examples::Example;
 use vocabulary::Vocabulary;
 
-pub use breadth::Breadth;
+pub use breadth::{Breadth, PhrasesFound};
 pub use score::{PerImpact, Row, Score, Wrong};
 pub use telling::{Heap, Idea, TellingWord, WordCounts, content_words, ideas, sentence_with};
 
@@ -150,9 +150,9 @@ impl RuleSet {
     }
 
     /// What is wrong or hardly meant in rules that compile: every `yes` and `no` line that comes out otherwise, every
-    /// case of the manual that no rule claims, and warnings.
-    pub fn check(&self) -> Vec<Problem> {
-        self.lint()
+    /// case of the manual that no rule claims, and warnings. What is hardly meant among shipped files alone is left out.
+    pub fn check(&self, is_shipped: impl Fn(&Source) -> bool) -> Vec<Problem> {
+        self.lint(&|origin| is_shipped(&origin.source))
     }
 
     /// Runs every rule's `yes` and `no` lines under the whole set; one failure per line that comes out otherwise.

@@ -142,7 +142,7 @@ pub fn ideas(text: &str, counts: &WordCounts, avoid: &BTreeSet<String>) -> Vec<I
     let idea = |(_, span): (f64, Range<usize>)| {
         Some(Idea {
             phrase: phrase(&words, &folded, &span)?,
-            sentence: sentence(text, &folded, &words, &span),
+            sentence: sentence(text, &folded, &words, &span, |at| is_avoided(&words, at, avoid)),
         })
     };
     ranked.into_iter().filter_map(idea).collect()
@@ -175,20 +175,35 @@ fn phrase(words: &[&str], folded: &Folded, span: &Range<usize>) -> Option<String
     Some(written)
 }
 
-/// The sentence around some characters of a text, as an [`Idea`] has it; the whole when none is there.
-pub fn sentence_with(text: &str, chars: Range<usize>) -> String {
+/// The sentence around some characters of a text, as an [`Idea`] has it; the words of those characters stay even where
+/// `avoid` has them.
+pub fn sentence_with(text: &str, chars: Range<usize>, avoid: &BTreeSet<String>) -> String {
     let folded = Folded::new(text, Reading::Prose);
     let words: Vec<&str> = folded.words().collect();
-    let at = (0..words.len())
-        .find(|word| folded.place(&(*word..*word + 1)).is_some_and(|place| place.chars.end > chars.start))
-        .unwrap_or(0);
-    sentence(text, &folded, &words, &(at..at + 1))
+    let ends_before = |end: usize| {
+        let place = |word: &usize| folded.place(&(*word..*word + 1));
+        (0..words.len()).take_while(|word| place(word).is_none_or(|place| place.chars.end <= end)).count()
+    };
+    let first = ends_before(chars.start).min(words.len().saturating_sub(1));
+    let end = ends_before(chars.end).max(first + 1);
+    let is_named = |at| !(first..end).contains(&at) && is_avoided(&words, at, avoid);
+    sentence(text, &folded, &words, &(first..end), is_named)
+}
+
+fn is_avoided(words: &[&str], at: usize, avoid: &BTreeSet<String>) -> bool {
+    words.get(at).and_then(|word| word.strip_prefix(WORD)).is_some_and(|word| avoid.contains(word))
 }
 
 /// At most so many words stand on either side of the ones that matter.
 const AROUND: usize = 12;
 
-fn sentence(text: &str, folded: &Folded, words: &[&str], span: &Range<usize>) -> String {
+fn sentence(
+    text: &str,
+    folded: &Folded,
+    words: &[&str],
+    span: &Range<usize>,
+    is_named: impl Fn(usize) -> bool,
+) -> String {
     let within = |at: &usize| folded.sentence(*at) == folded.sentence(span.start);
     let first = (span.start.saturating_sub(AROUND)..=span.start).find(within).unwrap_or(span.start);
     let last = (span.end..span.end + AROUND).take_while(within).last().unwrap_or(span.end - 1);
@@ -198,7 +213,8 @@ fn sentence(text: &str, folded: &Folded, words: &[&str], span: &Range<usize>) ->
         let (Some(place), Some(word)) = (folded.place(&(at..at + 1)), words.get(at)) else { continue };
         written.push_str(text.get(copied..place.bytes.start).unwrap_or_default());
         let own = text.get(place.bytes.clone()).unwrap_or_default();
-        written.push_str(&anonymous(word, own));
+        let own = if is_named(at) { "Nombre".to_owned() } else { anonymous(word, own) };
+        written.push_str(&own);
         copied = place.bytes.end;
     }
     written.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -290,7 +306,23 @@ mod tests {
         let sentence = &ideas[0].sentence;
         assert!(sentence.contains("factura 0000000 de cliente.example"), "{sentence}");
         assert!(!sentence.contains("empresa") && !sentence.contains("10.1"), "{sentence}");
-        assert!(sentence_with(text, 0..4).starts_with("Hola"));
+        assert!(sentence_with(text, 0..4, &avoid).starts_with("Hola"));
+    }
+
+    #[test]
+    fn the_customer_s_name_stands_in_no_sentence_but_where_a_rule_found_it() {
+        let text = "Soy Ana Restrepo y la impresora Restrepo no imprime.";
+        let avoid = BTreeSet::from(["ana".to_owned(), "restrepo".to_owned()]);
+        let ideas = ideas(text, &counts(&[text], &[]), &avoid);
+        assert!(!ideas.is_empty());
+        for idea in &ideas {
+            assert_eq!(idea.sentence, "Soy Nombre Nombre y la impresora Nombre no imprime");
+        }
+        let found = text.find("impresora").unwrap()..text.find(" no").unwrap();
+        assert_eq!(
+            sentence_with(text, found, &avoid),
+            "Soy Nombre Nombre y la impresora Restrepo no imprime"
+        );
     }
 
     #[test]

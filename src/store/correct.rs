@@ -84,6 +84,10 @@ struct Running {
     told: bool,
 }
 
+/// Whether the customer of a row of `promise` may have heard of it: an acknowledgement that is on its way may arrive.
+const TOLD: &str = "EXISTS (SELECT 1 FROM outbox WHERE promise = promise.id
+                            AND (offered = 1 OR state IN ('sending', 'sent')))";
+
 impl Tx<'_> {
     /// Every ticket that a person corrected, with their last word on it.
     pub fn corrections(&self) -> Result<BTreeMap<TicketNumber, Correction>> {
@@ -157,9 +161,7 @@ impl Tx<'_> {
         let found: Option<(i64, bool)> = self
             .connection
             .query_row(
-                "SELECT id, EXISTS (SELECT 1 FROM outbox WHERE promise = promise.id
-                                    AND (offered = 1 OR state IN ('sending', 'sent')))
-                 FROM promise WHERE ticket = ?1 AND ended IS NULL",
+                &format!("SELECT id, {TOLD} FROM promise WHERE ticket = ?1 AND ended IS NULL"),
                 [ticket],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
@@ -181,9 +183,10 @@ impl Tx<'_> {
         let plan: &PlanId = &old.plan;
         let mut promise = policy.calendar.promise(policy.plans.plan_or_default(plan), impact, old.received);
         let told: Option<i64> = self.connection.query_row(
-            "SELECT min(due_by) FROM promise WHERE ticket = ?1 AND ended_by = 'superseded'
-             AND id > coalesce((SELECT max(id) FROM promise WHERE ticket = ?1 AND ended_by != 'superseded'), 0)
-             AND EXISTS (SELECT 1 FROM outbox WHERE promise = promise.id AND (offered = 1 OR state = 'sent'))",
+            &format!(
+                "SELECT min(due_by) FROM promise WHERE ticket = ?1 AND ended_by = 'superseded' AND {TOLD}
+                 AND id > coalesce((SELECT max(id) FROM promise WHERE ticket = ?1 AND ended_by != 'superseded'), 0)"
+            ),
             [ticket],
             |row| row.get(0),
         )?;

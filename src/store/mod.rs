@@ -34,7 +34,7 @@ pub use correct::{Corrected, Correction, PromiseAfter};
 pub use customers::{CustomerRow, Import, KeyKind};
 pub use epoch::RESERVED_NUMBERS;
 pub use erase::{Erased, Erasure};
-pub use kept::{Hits, KeptMail, Role};
+pub use kept::{Hits, KeptMail};
 pub use mailboxes::{FolderState, MailboxOrder, Standing, folder_subject};
 pub use open::{DATABASE, OpenError, create, open, verify};
 pub use outbox::{

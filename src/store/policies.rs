@@ -1,7 +1,7 @@
 //! Which policy was in force when: every change makes a generation, and every decision names its own (I15). What people
 //! ask of the policy, and what the daemon answers.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Result, Setting, Tx, at, ms};
@@ -47,6 +47,9 @@ pub enum Reloaded {
 /// The kind of the alert that the policy's files are wrong, and its one subject.
 const REFUSED: &str = "policy_refused";
 const FILES: &str = "files";
+
+/// So long after its answer nobody reads a row of `acuse reload` any more.
+const READ_BY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The generations that a daemon had in force, the present one first.
 const OF_DAEMON: &str = "SELECT generation, hash, since, origin FROM policy
@@ -105,7 +108,7 @@ impl Tx<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// Answers everybody who asked up to this row.
+    /// Answers everybody who asked up to this row. Answers that are a day old are deleted.
     pub fn answer_reload(&self, last: Option<i64>, answer: &Reloaded, now: Timestamp) -> Result<()> {
         let (number, report) = match answer {
             Reloaded::InForce(generation) => (Some(generation.number), None),
@@ -115,6 +118,9 @@ impl Tx<'_> {
             "UPDATE reload SET answered = ?2, generation = ?3, report = ?4 WHERE answered IS NULL AND id <= ?1",
             params![last, ms(now), number, report],
         )?;
+        let old = now.saturating_sub(READ_BY).unwrap_or(Timestamp::MIN);
+        let sql = "DELETE FROM reload WHERE answered < ?1 AND id < (SELECT max(id) FROM reload)"; // ids only grow
+        self.connection.execute(sql, [ms(old)])?;
         Ok(())
     }
 
@@ -149,4 +155,32 @@ impl Tx<'_> {
 
 fn generation(row: &Row<'_>) -> rusqlite::Result<Generation> {
     Ok(Generation { number: row.get(0)?, hash: row.get(1)?, since: at(row.get(2)?), by: row.get(3)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store;
+
+    #[test]
+    fn an_answer_is_kept_for_a_day_and_a_question_until_it_is_answered() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = store::create(directory.path()).unwrap();
+        let time = |hour: i64| Timestamp::from_second(1_800_000_000 + hour * 3600).unwrap();
+        let answer = |store: &mut store::Store, row, hour| {
+            let refused = Reloaded::Refused(format!("at {hour}"));
+            store.transaction(|tx| tx.answer_reload(row, &refused, time(hour))).unwrap();
+        };
+        let rows = store.transaction(|tx| Ok([tx.ask_reload(time(0))?, tx.ask_reload(time(0))?])).unwrap();
+        let said = |store: &store::Store| rows.map(|row| store.read(|tx| tx.reload_answer(row)).unwrap());
+        answer(&mut store, Some(rows[0]), 1);
+        answer(&mut store, Some(rows[1]), 25);
+        let refused = |hour| Some(Reloaded::Refused(format!("at {hour}")));
+        assert_eq!(said(&store), [refused(1), refused(25)], "a day old, and not older");
+        answer(&mut store, None, 26);
+        assert_eq!(said(&store), [None, refused(25)]);
+        let waits = store.transaction(|tx| tx.ask_reload(time(26))).unwrap();
+        answer(&mut store, None, 100);
+        assert_eq!(store.read(|tx| tx.reload_asked()).unwrap(), Some(waits));
+    }
 }

@@ -1,25 +1,40 @@
-//! What the policy in force would say today of the mail that opened a ticket, and what a person said.
+//! What the policy in force would say today of the mail that opened a ticket, what it stands at,
+//! and what a person said.
 
 use serde_json::{Map, Value, json};
 
-use super::super::context::{Context, shown};
-use super::super::tickets::correction;
+use super::super::context::{Context, for_people, shown};
+use super::super::tickets::{case_of, correction};
 use crate::mail::Message;
 use crate::policy::Policy;
 use crate::rules::Verdict;
-use crate::store::Correction;
+use crate::store::TicketRow;
 use crate::triage::{DEFAULT_IMPACT, Decision, UNCLASSIFIED, classify};
 
 /// What came after the decision on a ticket's first mail.
 pub struct Now {
     verdict: Verdict,
-    corrected: Option<Correction>,
+    ticket: TicketRow,
 }
 
 impl Now {
     /// Asks the policy in force.
-    pub fn of(message: &Message, policy: &Policy, corrected: Option<Correction>) -> Self {
-        Self { verdict: classify(message, policy), corrected }
+    pub fn of(message: &Message, policy: &Policy, ticket: TicketRow) -> Self {
+        Self { verdict: classify(message, policy), ticket }
+    }
+
+    /// What the ticket stands at, where that is no longer what was decided on its first mail.
+    pub fn today(&self, context: &Context, then: &Decision, policy: &Policy) -> Option<String> {
+        let Self { ticket, .. } = self;
+        let due_then = then.promise.as_ref().map(|promise| promise.due_by);
+        let same = ticket.corrected.is_none()
+            && (ticket.impact.as_str(), &ticket.case) == (then.impact.as_str(), &then.verdict.case)
+            && (ticket.due_by.is_none() || ticket.due_by == due_then);
+        let due = |at| format!(", due by {}", for_people(&policy.calendar.to_local(at)));
+        (!same).then(|| {
+            let due = ticket.due_by.map(due).unwrap_or_default();
+            format!("{}, {}{due}", context.strong(&ticket.impact), case_of(ticket))
+        })
     }
 
     /// The keys `now` and `corrected` of docs/json.md.
@@ -29,7 +44,7 @@ impl Now {
             "now".to_owned(),
             json!({ "verdict": self.verdict, "impact": impact, "policy": policy.hash }),
         );
-        let corrected = self.corrected.as_ref().map(|word| correction(word, policy));
+        let corrected = self.ticket.corrected.as_ref().map(|word| correction(word, policy));
         document.insert("corrected".to_owned(), json!(corrected));
     }
 
@@ -51,7 +66,8 @@ impl Now {
         } else {
             let was = called(then.impact.as_str(), then.verdict.case.as_deref());
             let (was_by, is_by) = (by(then.verdict.rule.as_deref()), by(verdict.rule.as_deref()));
-            rows.push(("now", format!("{is}, by {is_by}; then {was}, by {was_by}")));
+            rows.push(("was", format!("{was}, by {was_by}")));
+            rows.push(("now", format!("{is}, by {is_by}")));
             for found in &verdict.matches {
                 rows.push(("", format!("«{}»  [{}: {}]", shown(&found.text), found.rule, found.phrase)));
             }
@@ -60,9 +76,9 @@ impl Now {
             }
         }
         if then.policy != policy.hash {
-            rows.push(("", format!("policy {}, then {}", policy.hash, then.policy)));
+            rows.push(("", format!("policy was {}, is now {}", then.policy, policy.hash)));
         }
-        if let Some(word) = &self.corrected {
+        if let Some(word) = &self.ticket.corrected {
             let said = word.case.as_deref().map_or_else(String::new, |case| format!(", {case}"));
             let said = format!("{}{said}", context.strong(word.impact.as_str()));
             rows.push(("person", format!("{said}, says {}: {}", shown(&word.by), shown(&word.because))));

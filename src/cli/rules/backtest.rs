@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::super::context::{shown, table};
-use super::super::report::{Done, Failure};
+use super::super::context::{shown, table, tell};
+use super::super::report::{Code, Done, Failure};
 use super::stored::{Past, Since, Which};
-use crate::config;
-use crate::policy::Policy;
+use crate::config::{self, ConfigError};
+use crate::policy::{Policy, PolicyFiles};
 use crate::rules::{Row, Score, Verdict};
 use crate::store::Correction;
 use crate::ticket::{Impact, TicketNumber};
@@ -90,17 +90,16 @@ pub fn judge(
     before: Option<&Policy>,
     after: &Policy,
 ) -> Result<(Vec<Judged>, usize), Failure> {
-    let (judged, unread) = past.read(which, |mail, message| {
+    past.read(which, |mail, message| {
         let before = before.map(|policy| classify(message, policy));
-        Some(Judged {
-            ticket: mail.ticket?,
+        Judged {
+            ticket: mail.ticket,
             opened: mail.decision.action == Action::Open,
             subject: message.subject.clone(),
             before: Said::of(before.unwrap_or_else(|| mail.decision.verdict.clone())),
             after: Said::of(classify(message, after)),
-        })
-    })?;
-    Ok((judged.into_iter().flatten().collect(), unread))
+        }
+    })
 }
 
 /// Compares two policies over the stored mail.
@@ -109,7 +108,7 @@ pub fn backtest(past: &Past<'_>, args: &BacktestArgs) -> Done {
     let candidate = args.with.as_ref().map(|dir| {
         let mut files = past.context.policy_files(Some(past.config))?;
         config::add_from(&mut files, dir)?;
-        Ok::<_, Failure>(config::policy(&files)?.0)
+        proved(&files)
     });
     let candidate = candidate.transpose()?;
     let (before, after) = match &candidate {
@@ -143,6 +142,16 @@ pub fn backtest(past: &Past<'_>, args: &BacktestArgs) -> Done {
         past.context.line(report.page(past, candidate.is_some()))?;
     }
     if report.missed.is_empty() { Ok(()) } else { Err(Failure::findings()) }
+}
+
+/// A candidate that a reload would put in force.
+fn proved(files: &PolicyFiles) -> Result<Policy, Failure> {
+    let (policy, problems) = Policy::prove(files);
+    policy.ok_or_else(|| {
+        tell(ConfigError::Wrong(problems).report());
+        Failure::new(Code::Findings, "a reload would refuse the candidate: nothing was compared")
+            .hint("put right what is told above, and compare again")
+    })
 }
 
 /// How well mails come out that a person gave an impact.

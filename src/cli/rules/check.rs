@@ -3,12 +3,11 @@
 use super::super::check::show;
 use super::super::context::{Context, tell};
 use super::super::report::{Done, Failure};
+use super::stored::{Past, Which};
 use crate::config::Config;
-use crate::ingest::{self, Reading};
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyFiles};
 use crate::problem::{Problem, any_error};
 use crate::rules::Breadth;
-use crate::store::Role;
 use crate::triage;
 
 /// So many of the latest mails say how common a phrase is.
@@ -17,9 +16,10 @@ const LATEST: u32 = 2000;
 /// Prints every problem of every file of the policy; errors are findings, warnings are not.
 pub fn check(context: &Context) -> Done {
     let config = context.named_config()?;
-    let (policy, mut problems) = Policy::compile(&context.policy_files(config.as_ref())?);
+    let files = context.policy_files(config.as_ref())?;
+    let (policy, mut problems) = Policy::compile(&files);
     if let Some(policy) = &policy {
-        problems.extend(self::problems(context, config.as_ref(), policy)?);
+        problems.extend(self::problems(context, config.as_ref(), &files, policy)?);
     }
     show(context, &problems)?;
     if any_error(&problems) {
@@ -35,19 +35,18 @@ pub fn check(context: &Context) -> Done {
 pub fn problems(
     context: &Context,
     config: Option<&Config>,
+    files: &PolicyFiles,
     policy: &Policy,
 ) -> Result<Vec<Problem>, Failure> {
-    let mut problems = policy.rules.check();
+    let mut problems = policy.rules.check(|source| files.is_shipped(source));
     if let Some(config) = config.filter(|config| config.has_database()) {
+        let store = context.store(config)?;
+        let past = Past { context, config, policy, store: &store };
+        let latest = Which { since: None, limit: Some(LATEST) };
+        let (mails, _) = past
+            .read(latest, |_, message| triage::with_text(message, |text| policy.rules.phrases_found(text)))?;
         let mut breadth = Breadth::new(&policy.rules);
-        context.store(config)?.read(|tx| {
-            tx.kept(None, Some(LATEST), |mail| {
-                if mail.role == Some(Role::Message) {
-                    triage::with_text(&ingest::read(&mail.raw, Reading::Whole), |text| breadth.read(text));
-                }
-                Ok(())
-            })
-        })?;
+        mails.iter().for_each(|mail| breadth.add(mail));
         problems.extend(breadth.problems());
     }
     Ok(problems)

@@ -107,22 +107,22 @@ fn named_case<'a>(past: &Past<'_>, name: &str, word: &'a Correction) -> Result<&
 fn lesson(past: &Past<'_>, pupil: &Pupil<'_>, message: &Message) -> Result<Lesson, Failure> {
     let files = past.context.policy_files(Some(past.config))?;
     let before: BTreeSet<String> = failures(past.policy).into_iter().map(|(_, failure)| failure).collect();
+    let names = message.from.iter().flat_map(|from| {
+        content_words(&format!("{} {}", from.name, from.address.replace(['.', '@', '-', '_'], " ")))
+    });
+    let names: BTreeSet<String> = names.collect();
     if pupil.verdict.case.as_deref() == Some(pupil.case)
         && let (Some(rule), Some(found)) = (&pupil.verdict.rule, pupil.verdict.matches.first())
     {
         let yes = match found.field {
-            Field::Subject => sentence_with(&message.subject, found.start..found.end),
-            Field::OwnText => sentence_with(&message.own_text, found.start..found.end),
+            Field::Subject => sentence_with(&message.subject, found.start..found.end, &names),
+            Field::OwnText => sentence_with(&message.own_text, found.start..found.end, &names),
             Field::Attachments => found.text.clone(),
         };
         let toml = format!("[[extend]]\nrule = {}\nyes  = [{}]\n", quoted(rule), quoted(&yes));
         return Ok(tried(&files, &before, toml, rule.clone(), None, yes));
     }
     let counts = counts(past, pupil.case)?;
-    let names = message.from.iter().flat_map(|from| {
-        content_words(&format!("{} {}", from.name, from.address.replace(['.', '@', '-', '_'], " ")))
-    });
-    let names: BTreeSet<String> = names.collect();
     let mut found = ideas(&message.own_text, &counts, &names);
     if !message.is_reply() {
         found.extend(ideas(&message.subject, &counts, &names));
@@ -147,8 +147,8 @@ fn lesson(past: &Past<'_>, pupil: &Pupil<'_>, message: &Message) -> Result<Lesso
 fn counts(past: &Past<'_>, case: &str) -> Result<WordCounts, Failure> {
     let corrections = past.corrections()?;
     let (mails, _) = past.read(Which::default(), |mail, message| {
-        let opened = mail.ticket.filter(|_| mail.decision.action == Action::Open);
-        let is = match opened.and_then(|ticket| corrections.get(&ticket)) {
+        let opened = mail.decision.action == Action::Open;
+        let is = match corrections.get(&mail.ticket).filter(|_| opened) {
             Some(word) => word.case.clone(),
             None => classify(message, past.policy).case,
         };

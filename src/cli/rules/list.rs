@@ -62,7 +62,7 @@ pub fn list(context: &Context, config: Option<&Config>, rules: &RuleSet, args: &
         let pages: Vec<String> = all.iter().map(|listed| page(context, listed)).collect();
         return context.line(pages.join("\n\n"));
     }
-    let mut lines = table(&["rule", "impact", "case", "phrases", "hits", "decided", "beaten by"]);
+    let mut lines = table(&["rule", "impact", "case", "phrases", "stood", "decided", "beaten by"]);
     lines.set_content_arrangement(comfy_table::ContentArrangement::Dynamic).set_width(WIDTH);
     for Listed { rule, hits } in &all {
         let count = |of: fn(&Hits) -> u32| hits.as_ref().map_or("-".to_owned(), |hits| of(hits).to_string());
@@ -108,7 +108,7 @@ fn page(context: &Context, listed: &Listed<'_>) -> String {
     row("no", &rule.no);
     if let Some(hits) = hits {
         let verb = if rule.shadow { "would have decided" } else { "decided" };
-        row("hits", &[&format!("{}, of which it {verb} {}", hits.stood, hits.decided)]);
+        row("stood", &[&format!("in {} mails, of which it {verb} {}", hits.stood, hits.decided)]);
     }
     lines.join("\n")
 }

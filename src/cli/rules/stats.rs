@@ -32,9 +32,9 @@ struct Record {
 }
 
 impl Record {
-    /// The share of its hits that nobody corrected away; none without hits.
+    /// The share of its hits that nobody corrected away; none while nobody has said anything of them.
     fn precision(&self) -> Option<f64> {
-        (self.hits > 0).then(|| f64::from(self.hits - self.away) / f64::from(self.hits))
+        (self.away + self.confirmed > 0).then(|| f64::from(self.hits - self.away) / f64::from(self.hits))
     }
 }
 
@@ -83,7 +83,7 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
     let mut records = Records::default();
     past.mails(Which { since, limit: None }, |mail| {
         let opened = mail.decision.action == Action::Open;
-        let word = mail.ticket.filter(|_| opened).and_then(|ticket| corrections.get(&ticket));
+        let word = corrections.get(&mail.ticket).filter(|_| opened);
         records.add(&mail.decision.verdict, mail.received, word);
     })?;
     let in_force: Vec<_> = past.policy.rules.rules().collect();
@@ -94,11 +94,11 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
         .collect();
     let gone = records.rules.iter().filter(|(id, _)| !known.contains(id.as_str()));
     rows.extend(gone.map(|(id, record)| (id.as_str(), None, record.clone())));
-    let with = |hits: u32| -> Vec<&str> {
+    let with = |mails: fn(&Record) -> u32, count: u32| -> Vec<&str> {
         let acting = in_force.iter().filter(|rule| !rule.shadow).map(|rule| rule.id);
-        acting.filter(|id| records.rules.get(*id).map_or(0, |record| record.hits) == hits).collect()
+        acting.filter(|id| records.rules.get(*id).map_or(0, mails) == count).collect()
     };
-    let (never, once) = (with(0), with(1));
+    let (never, once) = (with(|record| record.matched, 0), with(|record| record.hits, 1));
     if past.context.json {
         let rules: Vec<Value> = rows
             .iter()
@@ -115,14 +115,14 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
         }));
     }
     let mut lines =
-        table(&["rule", "case", "hits", "matched", "away", "confirmed", "precision", "shadow", "last hit"]);
+        table(&["rule", "case", "matched", "decided", "away", "confirmed", "precision", "shadow", "last"]);
     for (id, case, record) in rows.iter().filter(|(.., record)| record.matched + record.shadow > 0) {
         let last = record.last.map(|at| for_people(&past.policy.calendar.to_local(at)));
         lines.add_row([
             (*id).to_owned(),
             case.unwrap_or("(no longer in force)").to_owned(),
-            record.hits.to_string(),
             record.matched.to_string(),
+            record.hits.to_string(),
             record.away.to_string(),
             record.confirmed.to_string(),
             record.precision().map_or_else(|| "-".to_owned(), |share| format!("{share:.3}")),
@@ -136,7 +136,7 @@ pub fn stats(past: &Past<'_>, since: &Since) -> Done {
     }
     let list = |ids: &[&str]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
     past.context.line(format!(
-        "{} mails, {} of them recognised by no rule\n\n{lines}\n\nnever hit: {}\ncarried by one mail: {}",
+        "{} mails, {} of them recognised by no rule\n\n{lines}\n\nnever matched: {}\ndecided one mail: {}",
         records.mails,
         records.unclassified,
         list(&never),
@@ -194,6 +194,7 @@ mod tests {
         let down = &records.rules["down"];
         assert_eq!((down.hits, down.away, down.confirmed, down.last), (4, 2, 1, Some(at(2))));
         assert_eq!(down.precision(), Some(0.5));
+        assert_eq!(Record { hits: 3, ..Record::default() }.precision(), None, "nobody has said anything");
         let dns = &records.rules["dns"];
         assert_eq!((dns.hits, dns.matched, dns.precision()), (0, 4, None));
         assert_eq!((records.mails, records.unclassified), (7, 3));

@@ -15,7 +15,7 @@ use crate::config::{Config, Secrets};
 use crate::ingest;
 use crate::mail::Message;
 use crate::policy::Policy;
-use crate::store::{Correction, KeptMail, Role, Store};
+use crate::store::{Correction, KeptMail, Store};
 use crate::ticket::TicketNumber;
 
 /// The verbs that need a database.
@@ -27,7 +27,7 @@ pub enum StoredVerb {
     /// How often each rule decided, and how often a person disagreed
     Stats(Since),
     /// List the tickets that no rule recognises, with the words that tell them from the others
-    Unmatched(Since),
+    Unmatched(unmatched::UnmatchedArgs),
     /// Print what would teach the rules a ticket that a person reclassified, ready to paste into a file of local_dir
     Learn(learn::LearnArgs),
 }
@@ -49,7 +49,7 @@ pub fn stored(context: &Context, verb: &StoredVerb) -> Done {
     match verb {
         StoredVerb::Backtest(args) => backtest::backtest(&past, args),
         StoredVerb::Stats(since) => stats::stats(&past, since),
-        StoredVerb::Unmatched(since) => unmatched::unmatched(&past, since),
+        StoredVerb::Unmatched(args) => unmatched::unmatched(&past, args),
         StoredVerb::Learn(args) => learn::learn(&past, args),
     }
 }
@@ -92,16 +92,13 @@ impl Past<'_> {
         Ok(self.store.read(|tx| tx.corrections())?)
     }
 
-    /// Gives every customer's mail to `each`, the latest first. Notes, colleagues' answers and what was ignored or set
-    /// aside are left out: rules have no part in those.
+    /// Gives every customer's mail to `each`, the latest first.
     pub fn mails(&self, which: Which, mut each: impl FnMut(KeptMail)) -> Result<(), Failure> {
         let progress = Progress::new();
         Ok(self.store.read(|tx| {
             tx.kept(which.since, which.limit, |mail| {
                 progress.step();
-                if mail.role == Some(Role::Message) {
-                    each(mail);
-                }
+                each(mail);
                 Ok(())
             })
         })?)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -14,6 +15,16 @@ use crate::store::{TicketFilter, TicketRow};
 use crate::ticket::{TicketNumber, TicketState};
 use crate::triage::{Action, classify};
 
+/// `acuse rules unmatched`
+#[derive(Debug, Args)]
+pub struct UnmatchedArgs {
+    #[command(flatten)]
+    since: Since,
+    /// Show so many tickets; with --json, all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
 /// So many words tell what a mail is about.
 const WORDS_OF_A_MAIL: usize = 6;
 /// So many tell what is missing among the rules.
@@ -21,7 +32,7 @@ const WORDS_OF_ALL: usize = 25;
 
 /// A mail, and whether a rule of the present policy recognises it.
 struct Mail {
-    ticket: Option<TicketNumber>,
+    ticket: TicketNumber,
     opened: bool,
     matched: bool,
     received: Timestamp,
@@ -35,8 +46,8 @@ pub fn words_of(message: &Message) -> BTreeSet<String> {
 }
 
 /// Lists the tickets that no rule of the present policy recognises: open ones first, the latest first.
-pub fn unmatched(past: &Past<'_>, since: &Since) -> Done {
-    let which = Which { since: past.since(since)?, limit: None };
+pub fn unmatched(past: &Past<'_>, args: &UnmatchedArgs) -> Done {
+    let which = Which { since: past.since(&args.since)?, limit: None };
     let (mails, _) = past.read(which, |mail, message| Mail {
         ticket: mail.ticket,
         opened: mail.decision.action == Action::Open,
@@ -52,7 +63,7 @@ pub fn unmatched(past: &Past<'_>, since: &Since) -> Done {
     let mut found: Vec<(&Mail, &TicketRow)> = mails
         .iter()
         .filter(|mail| mail.opened && !mail.matched)
-        .filter_map(|mail| Some((mail, tickets.get(&mail.ticket?)?)))
+        .filter_map(|mail| Some((mail, tickets.get(&mail.ticket)?)))
         .collect();
     found.sort_by_key(|(mail, ticket)| (ticket.state != TicketState::Open, std::cmp::Reverse(mail.received)));
     let classified = mails.iter().filter(|mail| mail.matched).count();
@@ -76,10 +87,16 @@ pub fn unmatched(past: &Past<'_>, since: &Since) -> Done {
         }));
     }
     if found.is_empty() {
-        return past.context.line(format!("every ticket is recognised by a rule ({classified} mails)"));
+        return past.context.line(match which.since {
+            _ if classified > 0 => format!("every ticket is recognised by a rule ({classified} mails)"),
+            Some(since) => {
+                format!("no mail since {}", for_people(&past.policy.calendar.to_local(since)))
+            }
+            None => "no mail has come yet".to_owned(),
+        });
     }
     let mut lines = table(&["ticket", "state", "received", "a person said", "telling words", "subject"]);
-    for (mail, ticket) in &found {
+    for (mail, ticket) in found.iter().take(args.limit) {
         let word = ticket.corrected.as_ref();
         let said = word.map(|word| word.case.clone().unwrap_or_else(|| word.impact.as_str().to_owned()));
         let words = counts.telling(Some(&mail.words), WORDS_OF_A_MAIL);
@@ -93,9 +110,15 @@ pub fn unmatched(past: &Past<'_>, since: &Since) -> Done {
         ]);
     }
     let word = |word: &TellingWord| format!("{} ({}:{})", word.word, word.here, word.there);
+    let more = match found.len().saturating_sub(args.limit) {
+        0 => String::new(),
+        more => format!("\nand {more} more: --limit shows them"),
+    };
+    let next =
+        "next: `acuse tickets reclassify NUMBER --case … --because …`, then `acuse rules learn NUMBER`";
     past.context.line(format!(
-        "{} tickets that no rule recognises, beside {classified} mails that one does\n\n{lines}\n\n\
-         words that tell them from the others (mails here : there)\n{}",
+        "{} tickets that no rule recognises, beside {classified} mails that one does\n\n{lines}{more}\n\n\
+         words that tell them from the others (mails here : there)\n{}\n\n{next}",
         found.len(),
         telling.iter().map(word).collect::<Vec<_>>().join(", ")
     ))

@@ -39,6 +39,10 @@ pub fn reclassify(
     let number = parse(&args.number, config)?;
     let now = context.now(policy.calendar.zone())?;
     let (impact, case) = meant(args, policy)?;
+    if args.because.trim().is_empty() {
+        return Err(Failure::new(Code::Usage, "--because says nothing")
+            .hint("say in a few words why: those who tune the rules read it"));
+    }
     let word = Correction { impact, case, by: context.user(), because: args.because.clone(), at: now };
     let setting = Setting { site: &config.site, policy, fresh: Fresh(0), now };
     let corrected =
@@ -59,7 +63,10 @@ pub fn reclassify(
         case.map_or_else(|| impact.to_owned(), |case| format!("{impact} ({case})"))
     };
     let was = called(&corrected.was_impact, corrected.was_case.as_deref());
-    let is = called(word.impact.as_str(), word.case.as_deref());
+    let is = match (&word.case, &corrected.was_case) {
+        (None, Some(_)) => format!("{}, without a case", word.impact),
+        (case, _) => called(word.impact.as_str(), case.as_deref()),
+    };
     let change =
         if was == is { format!("{name} stays {is}: confirmed") } else { format!("{name}: {was} → {is}") };
     let promise = match corrected.promise {
@@ -71,7 +78,7 @@ pub fn reclassify(
             format!("the promise stays: {}", for_people(&local(due_by)))
         }
         PromiseAfter::Replaced { due_by } => {
-            format!("the promise was not mailed yet, and is now: {}", for_people(&local(due_by)))
+            format!("the promise was not mailed yet, and is made anew: {}", for_people(&local(due_by)))
         }
     };
     context.line(format!("{change}; {promise}"))

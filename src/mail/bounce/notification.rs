@@ -53,7 +53,7 @@ fn kind(notification: &Value) -> Option<&str> {
 
 /// The JSON that the text begins with; without "raw delivery" it is the string within another.
 fn notification(text: &str) -> Option<Value> {
-    let text = text.get(..LONGEST).unwrap_or(text);
+    let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
     if !text.starts_with('{') {
         return None;
     }
@@ -63,5 +63,24 @@ fn notification(text: &str) -> Option<Value> {
     match outer.get("Message").and_then(Value::as_str) {
         Some(inner) => first(inner),
         None => Some(outer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_before_the_character_that_crosses_the_limit() {
+        let too_long = |filler: &str| {
+            let text =
+                format!("{{\"x\":\"{}\",\"notificationType\":\"Complaint\"}}", filler.repeat(LONGEST / 2));
+            assert!(text.len() > LONGEST);
+            is_complaint(&text)
+        };
+        assert!(is_complaint(r#"{"notificationType":"Complaint"}"#));
+        assert!(!too_long("aa"));
+        assert!(!too_long("ñ"), "6 bytes stand before, so that the limit is between two");
+        assert!(!too_long("€"), "the limit is inside of one");
     }
 }

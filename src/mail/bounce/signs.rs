@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::super::header::Header;
 use super::super::{ReturnPath, opening, pattern, subject};
-use super::Evidence;
+use super::{Evidence, prose};
 
 /// The words that tell a report are looked for in this many bytes.
 const OPENING: usize = 1_500;
@@ -68,6 +68,7 @@ const SUBJECTS: &[&str] = &[
     "unzustellbar",
     "no se pudo entregar",
     "no se ha podido entregar",
+    "no pudo ser entregado",
     "correo devuelto",
     "mensaje no entregado",
     "error de entrega",
@@ -156,7 +157,6 @@ const OPENINGS: &[&str] = &[
     "permanent delivery failure",
     "delivery of this message",
     "returned mail",
-    "is not accepting",
     "transcript of session follows",
     "failed to deliver",
     "cannot be delivered",
@@ -170,11 +170,8 @@ const OPENINGS: &[&str] = &[
     "undeliverable",
     "unable to deliver",
     "mailbox is full",
-    "mailbox full",
     "quota exceeded",
-    "does not exist",
     "was not delivered",
-    "casilla",
     "delivery failed",
     "delivery failure",
     "delivery error",
@@ -197,6 +194,12 @@ const OPENINGS: &[&str] = &[
     "you are not a member of this mailing list",
     "duplicated message-id",
 ];
+
+/// Words of reports and of complaints alike: they count beside the subject of a report.
+const LOOSE_OPENINGS: &[&str] = &["is not accepting", "mailbox full", "does not exist", "casilla"];
+
+/// How people begin a mail in which they say what a server told them.
+const GREETINGS: &[&str] = &["hola", "buen", "estimad", "cordial", "saludos", "hi", "hello", "dear", "good "];
 
 /// A reply of a server with its enhanced code (RFC 2034 §4), in whatever language the words around it are.
 static REPLY: LazyLock<Regex> =
@@ -221,27 +224,43 @@ pub(super) fn reads_like_a_report(evidence: &Evidence<'_>) -> bool {
     let subject = evidence.subject.to_lowercase();
     let by_subject = SUBJECTS.iter().any(|words| subject.contains(words));
     let opening = opening(evidence.text, OPENING);
-    let by_opening = OPENINGS.iter().any(|words| opening.contains(words));
-    let by_certain_opening = CERTAIN_OPENINGS.iter().any(|words| opening.contains(words));
+    let says = |phrases: &[&str]| phrases.iter().any(|words| opening.contains(words));
+    let by_opening = says(OPENINGS) || by_subject && says(LOOSE_OPENINGS);
+    let by_certain_opening = says(CERTAIN_OPENINGS);
     // A person who asks what a report means sends it on, or answers it; neither is a report.
     if subject::mark(evidence.subject).is_some() {
         return server && null_path && by_certain_opening;
     }
-    let unattended = null_path || is_unattended(header) || local.starts_with("noreply");
-    daemon
-        || server && (by_subject || by_opening || REPLY.is_match(&opening))
-        || unattended && by_opening && (by_subject || evidence.returns_mail)
-        || is_report_subject(evidence.subject) && by_opening && evidence.returns_mail
-        || (server || null_path) && by_certain_opening
+    if daemon || null_path && by_certain_opening {
+        return true;
+    }
+    let by_words = by_subject || by_opening || REPLY.is_match(&opening);
+    if null_path || is_auto_submitted(header) {
+        return server && (by_words || by_certain_opening)
+            || by_opening && (by_subject || evidence.returns_mail);
+    }
+    // A customer may write as postmaster, and a form as noreply: words alone do not make a report of theirs.
+    let claims =
+        server && by_words || by_opening && by_subject && (is_bulk(header) || local.starts_with("noreply"));
+    (claims || server && by_certain_opening) && !greets(&opening) && !prose::recipients(evidence).is_empty()
 }
 
-/// Whether a program says of itself that it sent the mail.
-fn is_unattended(header: &Header<'_>) -> bool {
-    let says = |name: &str, words: &[&str]| {
-        let value = header.first(name).unwrap_or_default().trim().to_ascii_lowercase();
-        words.iter().any(|word| value.starts_with(word))
-    };
-    says("Auto-Submitted", &["auto-"]) || says("Precedence", &["bulk", "junk", "list"])
+/// Whether a program says of itself that it wrote the mail (RFC 3834 §5), not for the writer of a form, and not for
+/// the one whose mail it forwards.
+fn is_auto_submitted(header: &Header<'_>) -> bool {
+    let said = header.first("Auto-Submitted").unwrap_or_default().trim().to_ascii_lowercase();
+    said.starts_with("auto-") && !said.starts_with("auto-forwarded") && !header.has("Reply-To")
+}
+
+fn is_bulk(header: &Header<'_>) -> bool {
+    let precedence = header.first("Precedence").unwrap_or_default().trim().to_ascii_lowercase();
+    ["bulk", "junk", "list"].iter().any(|word| precedence.starts_with(word))
+}
+
+/// Whether the text begins or asks as people do.
+fn greets(opening: &str) -> bool {
+    let start = opening.trim_start().trim_start_matches('¡');
+    opening.contains('¿') || GREETINGS.iter().any(|greeting| start.starts_with(greeting))
 }
 
 /// Whether the display name of From is a mail server's.

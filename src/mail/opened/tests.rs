@@ -87,3 +87,43 @@ fn signatures_around_signatures_are_opened_only_so_deep() {
     let open = ("Hola".to_owned(), false);
     assert_eq!(texts, [open.clone(), open.clone(), open, (String::new(), true), (String::new(), true)]);
 }
+
+#[test]
+fn a_signed_report_that_a_person_attaches_is_a_file_and_no_report() {
+    let report = b"Content-Type: multipart/report; report-type=delivery-status; boundary=z\r\n\r\n--z\r\n\
+        Content-Type: text/plain\r\n\r\nNo se entreg\xC3\xB3.\r\n--z\r\nContent-Type: message/delivery-status\r\n\r\n\
+        Reporting-MTA: dns; x\r\n\r\nFinal-Recipient: rfc822; ana@b.co\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--z--\r\n";
+    let signed = STANDARD.encode(super::super::cms::tests::signed_around(report));
+    let part = format!(
+        "Content-Type: application/pkcs7-mime; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n{signed}\n"
+    );
+    let mail = |text: &str| {
+        format!(
+            "From: Ana <ana@b.co>\nSubject: Caso\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=q\n\n\
+             --q\nContent-Type: text/plain\n\n{text}\n--q\n{part}--q--\n"
+        )
+    };
+    let message = parse(mail("Adjunto el correo firmado que me llegó.").as_bytes());
+    assert_eq!((message.automation.kind, &message.bounce), (AutomationKind::None, &None));
+    assert!(!message.defects.contains(&Defect::Encrypted));
+    assert!(message.text.starts_with("Adjunto el correo"), "{}", message.text);
+    let names: Vec<_> = message.attachments.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["smime.p7m"]);
+    // alone, or after a text that says nothing, it is the mail
+    for raw in [mail(""), format!("From: MAILER-DAEMON@b.co\nSubject: Caso\nMIME-Version: 1.0\n{part}")] {
+        assert!(parse(raw.as_bytes()).bounce.is_some(), "{raw}");
+    }
+}
+
+#[test]
+fn several_winmail_dat_in_one_mail_share_its_budget() {
+    let many = made::stream(&vec![made::file("a.txt", "a.txt", b"x"); 150].concat());
+    let part = format!(
+        "--z\nContent-Type: application/ms-tnef\nContent-Transfer-Encoding: base64\n\n{}\n",
+        STANDARD.encode(&many)
+    );
+    let head = "From: Ana <ana@b.co>\nSubject: Caso\nContent-Type: multipart/mixed; boundary=z\n\n";
+    let mail = format!("{head}{}--z--\n", part.repeat(3));
+    let files = parse(mail.as_bytes()).attachments;
+    assert_eq!(files.iter().filter(|file| file.name == "a.txt").count(), 200);
+}

@@ -39,7 +39,8 @@ fn signature(lines: &[&str]) -> Option<usize> {
     for (index, line) in lines.iter().enumerate().rev() {
         if matches!(*line, "-- " | "--" | "—" | "__") {
             let (above, below) = lines.split_at_checked(index)?;
-            let is_text = *line != "-- " && below.iter().any(asks);
+            // people draw the other marks between their own paragraphs too
+            let is_text = *line != "-- " && (below.iter().any(asks) || !is_contact_card(below));
             return (above.iter().any(|line| !line.trim().is_empty()) && !is_text).then_some(index);
         }
         below += usize::from(!line.trim().is_empty());
@@ -49,6 +50,17 @@ fn signature(lines: &[&str]) -> Option<usize> {
     }
     None
 }
+
+/// Names, posts, numbers, a lawyer's words: no line is a sentence about a server.
+fn is_contact_card(lines: &[&str]) -> bool {
+    let most_words = if lines.iter().any(|line| CONTACT.is_match(line)) { 10 } else { 5 };
+    let is_sentence = |line: &&str| line.split_whitespace().count() > most_words && !LEGALESE.is_match(line);
+    !lines.iter().any(is_sentence)
+}
+
+/// How somebody is reached: a telephone number, an address, a page.
+static CONTACT: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?ix)\S@\S | www\. | https?: | (?:[0-9][\s().-]{0,2}){6}"));
 
 /// Whether a line asks something, which no footer does.
 fn asks(line: &&str) -> bool {
@@ -125,8 +137,9 @@ static DISCLAIMER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?ix)^[\s*_=\[(-]*(?:
             (?P<sure> libre\sde\svirus\b.{0,3}\s*(?:www|http|<|$) | virus-free\b | no\svirus\sfound | avast\slogo
-              | (?:por\sfavor,?\s)?antes\sde\simprimir | no\simprima | piense\santes\sde\simprimir
-              | please\sconsider\sthe\senvironment | before\sprinting
+              | .{0,40}\b(?:antes\sde\simprimir|no\simprima|before\sprinting|do\snot\sprint)\b
+                .{0,80}\b(?:ambiente|ecol\w+|planeta|\x{e1}rbol\w*|papel|necesario|environment|planet|tree\w*|paper|necessary|need\sto)\b
+              | .{0,40}\b(?:ambiente|ecol\w+|planeta|environment)\b.{0,80}\b(?:imprimir|printing|print)\b
               | este\s(?:mensaje|correo|e-?mail)\b.{0,60}\b(?:analizado|comprobado|revisado)\b.{0,40}\bvirus
               | el\ssoftware\sde\santivirus | this\s(?:e-?mail|message)\b.{0,60}\b(?:checked|scanned)\b.{0,40}\bvirus )
           | aviso\s(?:legal|de\sconfidencialidad|de\sprivacidad|importante) | nota\sde\sconfidencialidad
@@ -150,7 +163,7 @@ fn disclaimer(lines: &[&str]) -> Option<usize> {
             let below = lines.get(index..).unwrap_or_default();
             let is_sure = |found: regex::Captures<'_>| found.name("sure").is_some();
             if DISCLAIMER.captures(head).is_some_and(|found| is_sure(found) || is_legal(paragraph(below))) {
-                return footer_at(lines, index - ornaments);
+                return footer_at(lines, index - ornaments).filter(|_| is_all_legal(below));
             }
         }
         seen |= !ornament;
@@ -169,6 +182,12 @@ fn is_legal<'l>(lines: impl Iterator<Item = &'l &'l str>) -> bool {
     said.sort_unstable();
     said.dedup();
     said.len() >= 2
+}
+
+/// Whether no paragraph but the first is plain sentences, which the writer may have put below.
+fn is_all_legal(lines: &[&str]) -> bool {
+    let mut paragraphs = lines.split(|line| is_ornament(line)).filter(|lines| !lines.is_empty()).skip(1);
+    paragraphs.all(|lines| lines.iter().any(|line| LEGALESE.is_match(line) || CONTACT.is_match(line)))
 }
 
 /// The lines up to a blank one.

@@ -1,6 +1,7 @@
 //! The list of MAPI properties inside a TNEF attribute ([MS-OXTNEF] §2.1.3.4).
 
-use super::{Stream, decode};
+use super::super::charset;
+use super::Stream;
 
 /// So many properties are read; Outlook writes about a hundred.
 const MOST: usize = 2_000;
@@ -33,12 +34,33 @@ impl<'a> Value<'a> {
         }
     }
 
-    pub(super) fn text(&self, label: Option<&str>) -> String {
-        match self {
-            Self::Bytes(bytes) => decode(bytes, label),
-            Self::Utf16(bytes) => decode(bytes, Some("utf-16le")),
-            _ => String::new(),
+    /// Its text, in `label` where the property does not say; empty when it is none.
+    pub(super) fn encoded(&self, label: Option<&'static str>) -> Encoded<'a> {
+        match *self {
+            Self::Bytes(bytes) => Encoded { bytes, label },
+            Self::Utf16(bytes) => Encoded { bytes, label: Some("utf-16le") },
+            _ => Encoded { bytes: &[], label },
         }
+    }
+}
+
+/// A text in its charset.
+#[derive(Clone, Copy)]
+pub(super) struct Encoded<'a> {
+    pub bytes: &'a [u8],
+    pub label: Option<&'static str>,
+}
+
+impl Encoded<'_> {
+    /// Itself, unless it is blank.
+    pub(super) fn said(self) -> Option<Self> {
+        self.bytes.iter().any(|byte| !matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n')).then_some(self)
+    }
+
+    /// The text that so many of its bytes are.
+    pub(super) fn decode(self, most: usize) -> String {
+        let bytes = self.bytes.get(..most).unwrap_or(self.bytes);
+        charset::decode(bytes, self.label).text.trim_end_matches('\0').to_owned()
     }
 }
 

@@ -7,15 +7,13 @@ use super::{Stream, TEXT, charset_of};
 const DICTIONARY: &[u8; 207] = b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \
     \\fscript \\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \
     \\pard\\plain\\f0\\fs20\\b\\i\\u\\tab\\tx";
-/// Formatting is many times longer than the text.
-const LONGEST: usize = 4 * TEXT;
 const WINDOW: usize = 4096;
 
-/// Decompresses PidTagRtfCompressed; what is cut off or too long is left out.
-pub(super) fn decompress(bytes: &[u8]) -> Option<Vec<u8>> {
+/// Decompresses PidTagRtfCompressed to about `most` bytes; what is cut off or too long is left out.
+pub(super) fn decompress(bytes: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut stream = Stream(bytes);
     stream.u32()?; // the size of the whole
-    let size = stream.length()?.min(LONGEST);
+    let size = stream.length()?.min(most);
     let form = stream.take(4)?;
     stream.u32()?; // a checksum
     match form {

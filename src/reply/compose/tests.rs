@@ -33,10 +33,14 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
+        Self::with_holidays(include_str!("../../../rules/holidays-co.toml"))
+    }
+
+    fn with_holidays(holidays: &str) -> Self {
         let files = PlanFiles {
             plans: source("rules/plans.toml", include_str!("../../../rules/plans.toml")),
             calendar: source("rules/calendar.toml", include_str!("../../../rules/calendar.toml")),
-            holidays: vec![source("rules/holidays-co.toml", include_str!("../../../rules/holidays-co.toml"))],
+            holidays: vec![source("rules/holidays-co.toml", holidays)],
             local_plans: None,
             local_calendar: None,
         };
@@ -164,7 +168,7 @@ impl Asked<'_> {
 
 /// The text on one line, to look for sentences whatever their line breaks.
 fn flat(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    text.replace("&nbsp;", " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[track_caller]
@@ -254,26 +258,27 @@ fn a_whole_html_part() {
     <html lang="es">
     <head>
     <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width">
+    <meta name="viewport" content="width=device-width,initial-scale=1">
     <meta name="color-scheme" content="light dark">
     <title>Caso ACU-4512</title>
     </head>
-    <body style="font:16px/1.5 system-ui,sans-serif;max-width:38em;margin:0;padding:1em">
+    <body style="font:16px/1.5 system-ui,sans-serif;max-width:38em;margin:0;padding:1em;overflow-wrap:break-word">
     <p>Cordial saludo, María Pérez:</p>
     <p>Recibimos su mensaje y abrimos el caso <strong>ACU-4512</strong>.</p>
     <table style="border-collapse:collapse;text-align:left">
-    <tr><th scope="row" style="padding:.2em 1em .2em 0;vertical-align:top">Número de caso</th><td><strong>ACU-4512</strong></td></tr>
-    <tr><th scope="row" style="padding:.2em 1em .2em 0;vertical-align:top">Lo entendimos así</th><td>impacto bajo, cambio de contraseña o acceso al panel</td></tr>
-    <tr><th scope="row" style="padding:.2em 1em .2em 0;vertical-align:top">Nivel de soporte</th><td>Nivel 3 (Premium)</td></tr>
-    <tr><th scope="row" style="padding:.2em 1em .2em 0;vertical-align:top">Respuesta de un asesor</th><td>en menos de 1 hora, a cualquier hora y cualquier día</td></tr>
-    <tr><th scope="row" style="padding:.2em 1em .2em 0;vertical-align:top">Es decir</th><td>antes del <strong><time datetime="2026-09-16T10:15:00-05:00">miércoles 16 de septiembre de 2026 a las 10:15 a. m.</time></strong> (hora de Colombia)</td></tr>
+    <tr style="vertical-align:top"><th scope="row" style="padding:.2em 1em .2em 0">Número de caso</th><td style="padding:.2em 0"><strong>ACU-4512</strong></td></tr>
+    <tr style="vertical-align:top"><th scope="row" style="padding:.2em 1em .2em 0">Lo entendimos así</th><td style="padding:.2em 0">impacto bajo, cambio de contraseña o acceso al panel</td></tr>
+    <tr style="vertical-align:top"><th scope="row" style="padding:.2em 1em .2em 0">Nivel de soporte</th><td style="padding:.2em 0">Nivel 3 (Premium)</td></tr>
+    <tr style="vertical-align:top"><th scope="row" style="padding:.2em 1em .2em 0">Respuesta de un asesor</th><td style="padding:.2em 0">en menos de 1 hora, a cualquier hora y cualquier día</td></tr>
+    <tr style="vertical-align:top"><th scope="row" style="padding:.2em 1em .2em 0">Es decir</th><td style="padding:.2em 0">antes del <strong><time datetime="2026-09-16T10:15:00-05:00">miércoles 16 de septiembre de 2026 a las&nbsp;10:15&nbsp;a.&nbsp;m.</time></strong> (hora de Colombia)</td></tr>
     </table>
 
     <p>¿Es más urgente de lo que entendimos, o quiere agregar algo? Responda a este mismo correo y cuéntenos qué falla; puede adjuntar capturas. Por favor no envíe contraseñas: nunca se las pediremos por correo.</p>
     <p>Su nivel se atiende por ticket y por correo las 24 horas, todos los días; además por chat (chat.mihost.example) y por teléfono (+57 601 555 0100) en horario hábil. Si llama o escribe al chat, dé el número <strong>ACU-4512</strong> y lo ubicamos de inmediato. Si hace falta, le asistimos de forma remota.</p>
 
     <p><small>Este es un mensaje automático; la respuesta de una persona llegará en el plazo indicado.<br>
-    MiHost · soporte@mihost.example · <a href="https:&#x2f;&#x2f;ayuda.mihost.example">https:&#x2f;&#x2f;ayuda.mihost.example</a></small></p>
+    MiHost · soporte@mihost.example<br>
+    <a href="https:&#x2f;&#x2f;ayuda.mihost.example" style="display:inline-block;padding:.8em 0">https:&#x2f;&#x2f;ayuda.mihost.example</a></small></p>
     </body>
     </html>
     "#);
@@ -459,6 +464,20 @@ fn out_of_hours_it_says_when_the_time_starts_to_count() {
     );
     let at_once = desk.compose(&Asked { received: NIGHT, ..Asked::new(Language::Es, "n2", Impact::High) });
     is_silent_about(&at_once.text, &["fuera del horario", "lunes a viernes"]);
+}
+
+/// Spanish times end in a dot, and so do sentences: one is enough.
+#[test]
+fn no_sentence_ends_in_two_dots() {
+    for desk in [Desk::new(), Desk::with_holidays("")] {
+        for received in [MORNING, NIGHT, HOLIDAY] {
+            for language in Language::ALL {
+                let composed =
+                    desk.compose(&Asked { received, ..Asked::new(language, "n2", Impact::Medium) });
+                [&composed.text, &composed.html].into_iter().for_each(|part| is_silent_about(part, &[".."]));
+            }
+        }
+    }
 }
 
 #[test]

@@ -445,7 +445,13 @@ never! {
         trial.subject = "Leído: Consulta".to_owned();
         trial.media_type = "application/ms-tnef; name=winmail.dat".to_owned();
     });
-    challenge: |trial| changed(trial, |trial| trial.body = "To confirm that you are a real person, go on".to_owned());
+    challenge: |trial| changed(trial.with("X-Delivery-Agent: TMDA/1.0"), |trial| {
+        trial.body = "To confirm that you are a real person, go on".to_owned();
+    });
+    challenge_in_words_alone: |trial| changed(trial, |trial| {
+        trial.body = "To confirm that you are a real person, go on".to_owned();
+        trial.facts.released = false;
+    });
     bad_own_list: |trial| {
         let trial = trial.with("List-Id: <equipo.mihost.example>").with("X-Spam-Flag: YES");
         changed(trial, |trial| trial.facts.released = false)
