@@ -448,10 +448,6 @@ never! {
     challenge: |trial| changed(trial.with("X-Delivery-Agent: TMDA/1.0"), |trial| {
         trial.body = "To confirm that you are a real person, go on".to_owned();
     });
-    challenge_in_words_alone: |trial| changed(trial, |trial| {
-        trial.body = "To confirm that you are a real person, go on".to_owned();
-        trial.facts.released = false;
-    });
     bad_own_list: |trial| {
         let trial = trial.with("List-Id: <equipo.mihost.example>").with("X-Spam-Flag: YES");
         changed(trial, |trial| trial.facts.released = false)
