@@ -53,8 +53,12 @@ fn signature(lines: &[&str]) -> Option<usize> {
 
 /// Names, posts, numbers, a lawyer's words: no line is a sentence about a server.
 fn is_contact_card(lines: &[&str]) -> bool {
-    let most_words = if lines.iter().any(|line| CONTACT.is_match(line)) { 10 } else { 5 };
-    let is_sentence = |line: &&str| line.split_whitespace().count() > most_words && !LEGALESE.is_match(line);
+    let is_sentence = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let titles = words.iter().filter(|word| !word.starts_with(char::is_lowercase)).count();
+        let most = if CONTACT.is_match(line) { 10 } else { 3 };
+        words.len() > most && titles * 2 < words.len() && !LEGALESE.is_match(line)
+    };
     !lines.iter().any(is_sentence)
 }
 
