@@ -452,8 +452,9 @@ fn a_backtest_over_a_thousand_mails_finds_what_changes_and_what_would_be_missed(
     let outage = outage.unwrap();
     let number = outage["number"].as_str().unwrap();
     reclassify(&site, number, &["--case", "outage"]);
-    let blind = "[[extend]]\nrule = \"site-not-loading\"\nunless = [\"desde las ocho\"]\n";
-    let blind = candidate(&site, "blind", blind);
+    let blind = ["site-not-loading", "nothing-named"]
+        .map(|rule| format!("[[extend]]\nrule = \"{rule}\"\nunless = [\"desde las ocho\"]\n"));
+    let blind = candidate(&site, "blind", &blind.concat());
     let missed = findings(&site, &["rules", "backtest", "--with", &blind]);
     assert_eq!(missed["missed"][0]["number"], number);
     assert_eq!(missed["changes"], json!({ "high": { "none": 256 } }));
