@@ -70,15 +70,11 @@ fn after_the_fetch_it_is_fetched_again() {
 /// Lets some mails be claimed, and kills the daemon before it has them: the server gives none of them at first, and
 /// the daemon asks whether they are still there.
 fn kill_after_the_claim(stage: &mut Stage, mails: &[&str]) {
-    stage.imap.fault(LISTING, 1, Fault::Hold);
     stage.imap.fault(BODY, 1, Fault::Raw(b"{tag} OK nothing to see\r\n".to_vec()));
     stage.imap.fault(LISTING, 2, Fault::Hold);
     let listed = stage.imap.count(LISTING);
-    for from in mails {
-        stage.receive(from, "Servidor caído");
-    }
-    stage.imap.wait_for(LISTING, listed + 1);
-    stage.imap.release(); // all of them in one listing, one batch
+    let mails: Vec<Vec<u8>> = mails.iter().map(|from| mail(from, "Servidor caído")).collect();
+    stage.imap.deliver_at_once(USER, "INBOX", &mails, jiff::Timestamp::now());
     stage.imap.wait_for(LISTING, listed + 2);
     stage.site.kill9();
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::phrase::{Element, Fault, Part};
 use super::text::Folded;
-use super::vocabulary::{ChoiceId, Sightings, Span, VocabularyBuilder};
+use super::vocabulary::{ChoiceId, Sightings, Span, Vocabulary, VocabularyBuilder};
 
 /// A compiled regular expression may take so many bytes.
 const SIZE_LIMIT: usize = 2 << 20;
@@ -35,6 +35,17 @@ impl Atom {
                 }
                 Ok(Self::Escape(regex))
             }
+        }
+    }
+
+    /// The mandatory choice that the fewest texts have, as far as its alternatives tell; `None` when the part may be
+    /// in any text.
+    pub fn rarest(&self, vocabulary: &Vocabulary) -> Option<ChoiceId> {
+        match self {
+            Self::Row(row) => {
+                row.needs.iter().map(|(choice, _)| *choice).min_by_key(|choice| vocabulary.breadth(*choice))
+            }
+            Self::Escape(_) => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which phrases are in too many mails to tell anything.
 
-use super::{RuleSet, Text};
+use super::{PhraseId, RuleSet, Text};
 use crate::problem::Problem;
 
 /// A phrase in more than one of so many mails hardly tells one kind from another.
@@ -11,17 +11,12 @@ const FEWEST: usize = 50;
 
 /// Which phrases are in one mail.
 #[derive(Debug)]
-pub struct PhrasesFound(Vec<PhrasePlace>);
-
-/// The place of a rule among the rules, and of a phrase among its own.
-type PhrasePlace = (usize, usize);
+pub struct PhrasesFound(Vec<PhraseId>);
 
 impl RuleSet {
     /// Finds every phrase that is in a text.
     pub fn phrases_found(&self, text: &Text<'_>) -> PhrasesFound {
-        let mut found = Vec::new();
-        self.phrases_in(text, |rule, phrase| found.push((rule, phrase)));
-        PhrasesFound(found)
+        PhrasesFound(self.phrases_in(text))
     }
 }
 
@@ -30,24 +25,21 @@ impl RuleSet {
 pub struct Breadth<'r> {
     rules: &'r RuleSet,
     mails: usize,
-    /// Per rule, per phrase.
-    counts: Vec<Vec<usize>>,
+    /// Per phrase.
+    counts: Vec<usize>,
 }
 
 impl<'r> Breadth<'r> {
     /// No mail counted yet.
     pub fn new(rules: &'r RuleSet) -> Self {
-        let counts = rules.rules.iter().map(|rule| vec![0; rule.any.len()]).collect();
-        Self { rules, mails: 0, counts }
+        Self { rules, mails: 0, counts: vec![0; rules.index.len()] }
     }
 
     /// Counts one mail, read by the same rules.
     pub fn add(&mut self, mail: &PhrasesFound) {
         self.mails += 1;
-        for (rule, phrase) in &mail.0 {
-            if let Some(count) = self.counts.get_mut(*rule).and_then(|phrases| phrases.get_mut(*phrase)) {
-                *count += 1;
-            }
+        for phrase in &mail.0 {
+            self.counts.get_mut(*phrase).into_iter().for_each(|count| *count += 1);
         }
     }
 
@@ -56,9 +48,9 @@ impl<'r> Breadth<'r> {
         if self.mails < FEWEST {
             return Vec::new();
         }
-        let phrases = self.rules.rules.iter().zip(&self.counts).flat_map(|(rule, counts)| {
-            rule.any.iter().zip(counts).map(move |(phrase, count)| (rule, phrase, *count))
-        });
+        let phrases =
+            self.rules.rules.iter().flat_map(|rule| rule.any.iter().map(move |phrase| (rule, phrase)));
+        let phrases = phrases.filter_map(|(rule, phrase)| Some((rule, phrase, *self.counts.get(phrase.id)?)));
         let broad = phrases.filter(|(_, _, count)| count * ONE_IN > self.mails);
         let warning = |(rule, phrase, count): (&super::Rule, &super::CompiledPhrase, usize)| {
             let message = format!("\"{}\" is in {count} of the last {} mails", phrase.written, self.mails);

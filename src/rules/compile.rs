@@ -11,7 +11,8 @@ use super::examples::Example;
 use super::file::{
     Extend, RuleFile, WordSet, Written, WrittenCase, WrittenContext, WrittenField, WrittenRule,
 };
-use super::phrase::{self, Fault, Part, Phrase, Sets};
+use super::index::Index;
+use super::phrase::{self, Alternative, Fault, Part, Phrase, Sets};
 use super::vocabulary::VocabularyBuilder;
 use super::{AtomId, Case, CompiledPhrase, Context, Field, Origin, Rule, RuleFiles, RuleSet};
 use crate::problem::{Problem, Severity, Source, did_you_mean};
@@ -48,38 +49,39 @@ impl Compiler<'_> {
         let tables = [&files.cases, &files.contexts].into_iter().chain(&files.rules).chain(&files.local);
         read.extend(tables.map(|source| (source, RuleFile::read(source, self.problems))));
 
-        for (source, file) in &read {
-            file.words.iter().for_each(|set| self.word_set(source, set));
+        let mut sets: BTreeMap<String, Vec<Alternative>> = BTreeMap::new();
+        for (source, set) in
+            read.iter().flat_map(|(source, file)| file.words.iter().map(move |set| (source, set)))
+        {
+            sets.entry(set.name.get_ref().clone()).or_default().extend(self.members(source, set));
         }
+        self.sets = sets.into_iter().map(|(name, members)| (name, members.into())).collect();
         let cases = self.cases(&read);
         let contexts = self.contexts(&read);
         let mut rules = self.rules(&read, &cases, &contexts);
         self.extend_rules(&read, &mut rules);
         let disabled = self.disabled(&read, &rules);
-        let rules = self.without(rules, &disabled);
-        let order = self.order_of_beats(&rules);
+        let mut rules = self.without(rules, &disabled);
+        self.rank(&mut rules);
         let written = |case: &Case| {
             let mut all =
                 read.iter().flat_map(|(source, file)| file.cases.iter().map(move |case| (source, &case.id)));
             all.find(|(_, id)| *id.get_ref() == case.id).map(|(source, id)| origin(source, id))
         };
-        RuleSet {
-            case_origins: cases.iter().filter_map(written).collect(),
-            cases,
-            contexts: contexts.into_values().map(|(_, context)| context).collect(),
-            rules: rules.into_iter().map(|draft| draft.rule).collect(),
-            order,
-            disabled,
-            atoms: std::mem::take(&mut self.atoms),
-            vocabulary: std::mem::take(&mut self.vocabulary).build(),
-        }
+        let case_origins = cases.iter().filter_map(written).collect();
+        let mut contexts: Vec<Context> = contexts.into_values().map(|(_, context)| context).collect();
+        let mut rules: Vec<Rule> = rules.into_iter().map(|draft| draft.rule).collect();
+        let atoms = std::mem::take(&mut self.atoms);
+        let vocabulary = std::mem::take(&mut self.vocabulary).build();
+        let index = Index::new(&mut contexts, &mut rules, &atoms, &vocabulary);
+        RuleSet { cases, contexts, rules, case_origins, disabled, atoms, vocabulary, index }
     }
 
     fn refuse(&mut self, source: &Arc<Source>, place: &Written, message: String, hint: impl Into<String>) {
         self.problems.push(Problem::error(source, Some(place.span()), message).with_hint(hint));
     }
 
-    fn word_set(&mut self, source: &Arc<Source>, set: &WordSet) {
+    fn members(&mut self, source: &Arc<Source>, set: &WordSet) -> Vec<Alternative> {
         if set.words.is_empty() {
             self.refuse(
                 source,
@@ -95,7 +97,7 @@ impl Compiler<'_> {
                 Err((at, fault)) => self.fault(source, written, at, &fault),
             }
         }
-        self.sets.entry(set.name.get_ref().clone()).or_default().extend(members);
+        members
     }
 
     fn cases(&mut self, read: &[Read<'_>]) -> Vec<Case> {
@@ -230,6 +232,7 @@ impl Compiler<'_> {
                 silenced_by: self.silencers(source, written, contexts),
                 beats: Vec::new(),
                 beats_at: Vec::new(),
+                rank: 0,
                 fields: written.fields.get_ref().iter().map(|field| Field::from(*field)).collect(),
                 negatable: written.negatable,
                 shadow: written.shadow,
@@ -311,9 +314,12 @@ impl Compiler<'_> {
             clauses.collect::<Result<_, Fault>>().map_err(whole)
         });
         match compiled {
-            Ok(clauses) => {
-                Some(CompiledPhrase { written: text.clone(), origin: origin(source, written), clauses })
-            }
+            Ok(clauses) => Some(CompiledPhrase {
+                id: 0,
+                written: text.clone(),
+                origin: origin(source, written),
+                clauses,
+            }),
             Err((at, fault)) => {
                 self.fault(source, written, at, &fault);
                 None

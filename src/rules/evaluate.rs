@@ -1,13 +1,16 @@
 //! Text → [`Verdict`]: which phrases stand where, what is set aside, and which rule decides.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::asked::Asked;
 use super::atom::Atom;
 use super::text::{Folded, Reading};
 use super::vocabulary::Sightings;
 use super::{
-    AtomId, CompiledPhrase, Context, Field, Mark, Match, Rule, RuleSet, SetAside, Shadow, Text, Verdict,
+    AtomId, CompiledPhrase, Context, Field, Mark, Match, PhraseId, Rule, RuleSet, SetAside, Shadow, Text,
+    Verdict,
 };
 
 /// Names of attachments beyond this many are not read.
@@ -17,7 +20,8 @@ impl RuleSet {
     /// The verdict on a text, with one rule taken out of the shadow.
     pub(super) fn judge_with(&self, text: &Text<'_>, acting: Option<usize>) -> Verdict {
         let mail = Reader::new(self, text);
-        let stances: Vec<Stance> = self.rules.iter().map(|rule| mail.rule(rule)).collect();
+        let stances: Vec<Heard<'_>> =
+            mail.rules().filter_map(|(place, rule)| mail.hear(place, rule)).collect();
         Verdict {
             shadow: self.shadow(&stances),
             contexts: mail.marks.into_iter().flatten().collect(),
@@ -25,29 +29,27 @@ impl RuleSet {
         }
     }
 
-    /// Calls `each` with the rule and the phrase, by their places, of every phrase that is in the text, whatever comes
-    /// of it.
-    pub(super) fn phrases_in(&self, text: &Text<'_>, mut each: impl FnMut(usize, usize)) {
+    /// The phrases of rules that are in the text, whatever comes of it.
+    pub(super) fn phrases_in(&self, text: &Text<'_>) -> Vec<PhraseId> {
         let mail = Reader::new(self, text);
-        for (place, rule) in self.rules.iter().enumerate() {
-            for (number, phrase) in rule.any.iter().enumerate() {
-                if matches!(mail.phrase(phrase, &rule.fields, rule.negatable), Found::There(_)) {
-                    each(place, number);
-                }
-            }
-        }
+        let is_there = |rule: &Rule, phrase: &CompiledPhrase| {
+            matches!(mail.phrase(phrase, &rule.fields, rule.negatable), Found::There(_))
+        };
+        let found = mail.rules().flat_map(|(_, rule)| {
+            mail.possible(&rule.any).filter(move |phrase| is_there(rule, phrase)).map(|phrase| phrase.id)
+        });
+        found.collect()
     }
 
     /// The highest impact decides, and among rules of the same impact the first in the order of the files.
-    fn verdict(&self, stances: &[Stance], acting: Option<usize>) -> Verdict {
-        let acts = |place: usize, rule: &Rule| !rule.shadow || acting == Some(place);
-        let victors = self.victors(stances, acts);
+    fn verdict(&self, heard: &[Heard<'_>], acting: Option<usize>) -> Verdict {
+        let acts = |heard: &&Heard<'_>| !heard.rule.shadow || acting == Some(heard.place);
+        let heard: Vec<&Heard<'_>> = heard.iter().filter(acts).collect();
+        let victors = victors(&heard);
         let mut fired: Vec<(&Rule, &[Match])> = Vec::new();
         let mut set_aside = Vec::new();
-        for (place, (rule, stance)) in self.rules.iter().zip(stances).enumerate() {
-            match (stance, victors.get(place).copied().flatten()) {
-                _ if !acts(place, rule) => {}
-                (Stance::Silent, _) => {}
+        for Heard { place, rule, stance } in heard {
+            match (stance, victors.get(place)) {
                 (Stance::SetAside(aside), _) => set_aside.push(aside.clone()),
                 (Stance::Stands(matches), None) => fired.push((rule, matches)),
                 (Stance::Stands(matches), Some(victor)) => set_aside.push(SetAside {
@@ -70,49 +72,54 @@ impl RuleSet {
         }
     }
 
-    /// Per rule, the standing rule that beats it. Every rule comes after those that beat it, so its own standing is
-    /// settled when its turn comes, and a beaten rule beats nobody.
-    fn victors(&self, stances: &[Stance], acts: impl Fn(usize, &Rule) -> bool) -> Vec<Option<&Rule>> {
-        let mut victors = vec![None; self.rules.len()];
-        for place in &self.order {
-            let Some(rule) = self.rules.get(*place).filter(|rule| acts(*place, rule)) else { continue };
-            let stands = matches!(stances.get(*place), Some(Stance::Stands(_)));
-            if !stands || victors.get(*place).copied().flatten().is_some() {
-                continue;
-            }
-            for beaten in &rule.beats {
-                if let Some(victor) = victors.get_mut(*beaten) {
-                    victor.get_or_insert(rule);
-                }
-            }
-        }
-        victors
-    }
-
     /// The rules in the shadow that would stand if they acted, each alone.
-    fn shadow(&self, stances: &[Stance]) -> Vec<Shadow> {
-        let shadows = self.rules.iter().zip(stances).enumerate().filter(|(_, (rule, _))| rule.shadow);
-        let told = shadows.filter_map(|(place, (rule, stance))| {
-            let Stance::Stands(_) = stance else { return None };
-            let with = self.verdict(stances, Some(place));
-            let found = with.matches.iter().find(|found| found.rule == rule.id)?;
-            Some(Shadow {
-                rule: rule.id.clone(),
-                case: self.cases.get(rule.case)?.id.clone(),
-                impact: found.impact,
-                text: found.text.clone(),
-                decides: with.rule.as_ref() == Some(&rule.id),
-            })
-        });
+    fn shadow(&self, heard: &[Heard<'_>]) -> Vec<Shadow> {
+        let told =
+            heard.iter().filter(|heard| heard.rule.shadow).filter_map(|Heard { place, rule, stance }| {
+                let Stance::Stands(_) = stance else { return None };
+                let with = self.verdict(heard, Some(*place));
+                let found = with.matches.iter().find(|found| found.rule == rule.id)?;
+                Some(Shadow {
+                    rule: rule.id.clone(),
+                    case: self.cases.get(rule.case)?.id.clone(),
+                    impact: found.impact,
+                    text: found.text.clone(),
+                    decides: with.rule.as_ref() == Some(&rule.id),
+                })
+            });
         told.collect()
     }
 }
 
+/// A rule with something to say, and its place.
+struct Heard<'r> {
+    place: usize,
+    rule: &'r Rule,
+    stance: Stance,
+}
+
 /// What a rule says before `beats`.
 enum Stance {
-    Silent,
     Stands(Vec<Match>),
     SetAside(SetAside),
+}
+
+/// Per place of a beaten rule, the standing rule that beats it. Every rule is asked after those that beat it, so its own
+/// standing is settled when its turn comes, and a beaten rule beats nobody.
+fn victors<'r>(heard: &[&Heard<'r>]) -> BTreeMap<usize, &'r Rule> {
+    let stands = |heard: &&&Heard<'_>| matches!(heard.stance, Stance::Stands(_));
+    let mut standing: Vec<&&Heard<'r>> = heard.iter().filter(stands).collect();
+    standing.sort_unstable_by_key(|heard| heard.rule.rank);
+    let mut victors = BTreeMap::new();
+    for Heard { place, rule, .. } in standing {
+        if victors.contains_key(place) {
+            continue;
+        }
+        for beaten in &rule.beats {
+            victors.entry(*beaten).or_insert(*rule);
+        }
+    }
+    victors
 }
 
 /// Whether a phrase is there.
@@ -136,6 +143,8 @@ struct Hit<'r> {
 struct Reader<'r> {
     rules: &'r RuleSet,
     pages: Vec<Page<'r>>,
+    /// The phrases that may be in it, in order.
+    phrases: Vec<PhraseId>,
     /// Per context, whether it marks the mail.
     marks: Vec<Option<Mark>>,
 }
@@ -147,8 +156,8 @@ struct Page<'r> {
     folded: Folded,
     plain: OnceCell<String>,
     sightings: Sightings<'r>,
-    /// Per atom, once asked; those that cannot be in the text are answered from the start.
-    found: Vec<OnceCell<Box<[Occurrence]>>>,
+    /// Per atom that may be in the text.
+    found: Asked<Occurrence>,
 }
 
 /// Where a part was found.
@@ -164,18 +173,13 @@ impl<'r> Page<'r> {
     fn new(rules: &'r RuleSet, field: Field, original: &'r str, reading: Reading) -> Self {
         let folded = Folded::new(original, reading);
         let sightings = rules.vocabulary.look_up(&folded);
-        let cell = |atom: &Atom| match atom.may_be_in(&sightings) {
-            true => OnceCell::new(),
-            false => OnceCell::from(Box::default()),
-        };
-        let found = rules.atoms.iter().map(cell).collect();
+        let found = Asked::new(rules.index.atoms_in(&rules.atoms, &sightings));
         Self { field, original, folded, plain: OnceCell::new(), sightings, found }
     }
 
     /// Whether every part of the clause can be in the text, as far as is known without looking.
     fn may_hold(&self, clause: &[AtomId]) -> bool {
-        let may_hold = |cell: &OnceCell<Box<[Occurrence]>>| cell.get().is_none_or(|found| !found.is_empty());
-        clause.iter().all(|id| self.found.get(*id).is_some_and(may_hold))
+        clause.iter().all(|id| self.found.may_have(*id))
     }
 
     /// Where the parts of the clause stand in the first sentence that holds them all.
@@ -196,8 +200,7 @@ impl<'r> Page<'r> {
     }
 
     fn occurrences(&self, id: AtomId, atom: &Atom) -> &[Occurrence] {
-        let Some(cell) = self.found.get(id) else { return &[] };
-        cell.get_or_init(|| {
+        self.found.get(id, || {
             let plain = || self.plain.get_or_init(|| self.folded.plain()).as_str();
             let occurrence = |range: Range<usize>| Occurrence {
                 sentence: self.folded.sentence(range.start),
@@ -223,16 +226,34 @@ impl<'r> Reader<'r> {
         let own_text = Page::new(rules, Field::OwnText, text.own_text, Reading::Prose);
         let names = text.attachments.iter().take(MAX_ATTACHMENTS);
         let attachments = names.map(|name| Page::new(rules, Field::Attachments, name, Reading::FileName));
-        let pages = subject.into_iter().chain([own_text]).chain(attachments).collect();
-        let mut mail = Self { rules, pages, marks: Vec::new() };
+        let pages: Vec<Page<'_>> = subject.into_iter().chain([own_text]).chain(attachments).collect();
+        let phrases = rules.index.phrases_of(pages.iter().flat_map(|page| page.found.keys()).copied());
+        let mut mail = Self { rules, pages, phrases, marks: Vec::new() };
         mail.marks = rules.contexts.iter().map(|context| mail.mark(context)).collect();
         mail
     }
 
-    fn rule(&self, rule: &Rule) -> Stance {
+    /// The rules that may stand, in the order of the files.
+    fn rules(&self) -> impl Iterator<Item = (usize, &'r Rule)> {
+        let rules = self.rules;
+        rules.index.rules_of(&self.phrases).filter_map(|place| Some((place, rules.rules.get(place)?)))
+    }
+
+    /// Those of a list's phrases that may be in the mail; their numbers follow each other.
+    fn possible<'p>(&self, list: &'p [CompiledPhrase]) -> impl Iterator<Item = &'p CompiledPhrase> {
+        let first = list.first().map_or(PhraseId::MAX, |phrase| phrase.id);
+        let from = self.phrases.partition_point(|id| *id < first);
+        self.phrases.iter().skip(from).map_while(move |id| list.get(id - first))
+    }
+
+    fn hear(&self, place: usize, rule: &'r Rule) -> Option<Heard<'r>> {
+        Some(Heard { place, rule, stance: self.stance(rule)? })
+    }
+
+    fn stance(&self, rule: &Rule) -> Option<Stance> {
         let mut matches = Vec::new();
         let mut denied = None;
-        for phrase in &rule.any {
+        for phrase in self.possible(&rule.any) {
             match self.phrase(phrase, &rule.fields, rule.negatable) {
                 Found::Nowhere => {}
                 Found::Negated { hit, negator } => denied = denied.or(Some((hit, negator))),
@@ -242,14 +263,14 @@ impl<'r> Reader<'r> {
             }
         }
         let aside = |because: String, text: Option<String>, by: Option<String>| {
-            Stance::SetAside(SetAside { rule: rule.id.clone(), because, text, by })
+            Some(Stance::SetAside(SetAside { rule: rule.id.clone(), because, text, by }))
         };
         let Some(first) = matches.first().map(|found: &Match| found.text.clone()) else {
-            let Some((hit, negator)) = denied else { return Stance::Silent };
+            let (hit, negator) = denied?;
             let denial = Hit { page: hit.page, range: negator..hit.range.end };
             return aside("negated".into(), hit.text(), denial.text());
         };
-        let mut exceptions = rule.unless.iter();
+        let mut exceptions = self.possible(&rule.unless);
         if let Some((phrase, by)) =
             exceptions.find_map(|phrase| Some((phrase, self.words(phrase, &rule.fields)?)))
         {
@@ -259,12 +280,12 @@ impl<'r> Reader<'r> {
         if let Some(mark) = marks.next() {
             return aside(format!("silenced by {}", mark.context), Some(first), Some(mark.text.clone()));
         }
-        Stance::Stands(matches)
+        Some(Stance::Stands(matches))
     }
 
     fn mark(&self, context: &'r Context) -> Option<Mark> {
         let first = |phrases: &'r [CompiledPhrase]| {
-            phrases.iter().find_map(|phrase| Some((phrase, self.words(phrase, &Field::ALL)?)))
+            self.possible(phrases).find_map(|phrase| Some((phrase, self.words(phrase, &Field::ALL)?)))
         };
         let (phrase, text) = first(&context.any)?;
         match first(&context.unless) {

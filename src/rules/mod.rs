@@ -4,18 +4,20 @@
 //! the rule's `unless` or a context that silences it is in the mail, or a rule that stands beats it. The standing
 //! rule of the highest impact decides; among several, the first in the files.
 //!
-//! `text` folds the mail, `vocabulary` tells which words of the phrases are in it, `atom` finds the phrases, and
-//! `evaluate` decides.
+//! `text` folds the mail, `vocabulary` tells which words of the phrases are in it, `index` which rules that concerns,
+//! `atom` finds the phrases, and `evaluate` decides.
 //! `file` reads what operators write, `phrase` its language, and `compile` makes a [`RuleSet`] of both. `lint` finds
 //! what is allowed and hardly meant: `cover` which phrase makes another needless, `breadth` which is in too many mails.
 
+mod asked;
 mod atom;
-mod compile;
 mod breadth;
+mod compile;
 mod cover;
 mod evaluate;
 mod examples;
 mod file;
+mod index;
 mod lint;
 mod near;
 mod negation;
@@ -35,6 +37,7 @@ use crate::problem::{Problem, Source};
 use crate::ticket::{Bilingual, Impact};
 use atom::Atom;
 use examples::Example;
+use index::Index;
 use vocabulary::Vocabulary;
 
 pub use breadth::{Breadth, PhrasesFound};
@@ -76,14 +79,13 @@ pub struct RuleSet {
     cases: Vec<Case>,
     contexts: Vec<Context>,
     rules: Vec<Rule>,
-    /// The rules' places, each before those it beats.
-    order: Vec<usize>,
     /// Where each case is first written.
     case_origins: Vec<Origin>,
     /// The rules that `[[disable]]` switched off, and their cases.
     disabled: Vec<(String, usize)>,
     atoms: Vec<Atom>,
     vocabulary: Vocabulary,
+    index: Index,
 }
 
 impl RuleSet {
@@ -245,6 +247,8 @@ struct Rule {
     beats: Vec<usize>,
     /// Where each of those is named.
     beats_at: Vec<Origin>,
+    /// Its place in an order in which each rule comes before those it beats.
+    rank: usize,
     fields: Vec<Field>,
     negatable: bool,
     shadow: bool,
@@ -262,6 +266,7 @@ struct Context {
 /// A phrase: clauses (`&&`) of parts (`&`), each part found on its own.
 #[derive(Debug)]
 struct CompiledPhrase {
+    id: PhraseId,
     written: String,
     origin: Origin,
     clauses: Vec<Vec<AtomId>>,
@@ -269,6 +274,9 @@ struct CompiledPhrase {
 
 /// A place in [`RuleSet::atoms`].
 type AtomId = usize;
+
+/// A number of a phrase, counted over all contexts and rules in order.
+type PhraseId = usize;
 
 /// The text that rules read.
 #[derive(Debug, Clone, Copy)]

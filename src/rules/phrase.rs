@@ -41,7 +41,7 @@ pub(super) enum Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Element {
     /// One of these.
-    OneOf { alternatives: Vec<Alternative>, optional: bool },
+    OneOf { alternatives: Arc<[Alternative]>, optional: bool },
     /// Up to so many words that do not negate.
     Gap(u8),
 }
@@ -62,8 +62,8 @@ pub(super) enum Unit {
     Token(&'static [char]),
 }
 
-/// The named word sets.
-pub(super) type Sets = BTreeMap<String, Vec<Alternative>>;
+/// The named word sets. Every phrase that names one shares it.
+pub(super) type Sets = BTreeMap<String, Arc<[Alternative]>>;
 
 /// Why a phrase is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -244,15 +244,18 @@ impl Element {
             },
         };
         let mut at = item.at + usize::from(optional);
-        let mut alternatives = Vec::new();
+        let mut choices = Vec::new();
         for written in inner.split('|') {
             if written.is_empty() {
                 return fail(Fault::SpacedAlternative);
             }
-            let found = alternative(written, sets).map_err(|fault| (at..at + written.len(), fault))?;
-            alternatives.extend(found);
+            choices.push(choice(written, sets).map_err(|fault| (at..at + written.len(), fault))?);
             at += written.len() + 1;
         }
+        let alternatives = match choices.as_slice() {
+            [one] => Arc::clone(one),
+            several => several.concat().into(),
+        };
         Ok(Self::OneOf { alternatives, optional })
     }
 }
@@ -266,9 +269,10 @@ pub(super) fn member(written: &str) -> Result<Alternative, Located> {
     Ok(units.collect::<Result<Vec<_>, _>>()?.concat().into())
 }
 
-fn alternative(written: &str, sets: &Sets) -> Result<Vec<Alternative>, Fault> {
+/// Reads what stands between two bars.
+fn choice(written: &str, sets: &Sets) -> Result<Arc<[Alternative]>, Fault> {
     let Some(name) = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
-        return Ok(vec![units(written)?.into()]);
+        return Ok([units(written)?.into()].into());
     };
     let unknown = || {
         let near = did_you_mean(name, sets.keys().map(String::as_str));

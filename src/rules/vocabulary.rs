@@ -1,9 +1,10 @@
 //! The words that phrases name, and where a text has them.
 
-use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::sync::Arc;
 
+use super::asked::Asked;
 use super::near::{Nears, is_near};
 use super::negation;
 use super::phrase::{Alternative, Unit};
@@ -51,14 +52,21 @@ pub(super) struct VocabularyBuilder {
     symbols: Interner<Unit>,
     rows: Interner<Alternative>,
     choices: Interner<Vec<RowId>>,
+    /// Lists that were asked for already, by their address; each is kept, so that no other can be there.
+    known: BTreeMap<*const Alternative, (Arc<[Alternative]>, ChoiceId)>,
 }
 
 impl VocabularyBuilder {
     /// The choice among these alternatives; the same ones in the same order are the same choice.
-    pub fn choice(&mut self, alternatives: &[Alternative]) -> ChoiceId {
+    pub fn choice(&mut self, alternatives: &Arc<[Alternative]>) -> ChoiceId {
+        if let Some((_, choice)) = self.known.get(&alternatives.as_ptr()) {
+            return *choice;
+        }
         let rows = alternatives.iter().map(|alternative| self.rows.id(Alternative::clone(alternative)));
         let rows = rows.collect();
-        self.choices.id(rows)
+        let choice = self.choices.id(rows);
+        self.known.insert(alternatives.as_ptr(), (Arc::clone(alternatives), choice));
+        choice
     }
 
     /// The vocabulary of all of them.
@@ -210,6 +218,16 @@ impl Vocabulary {
         }
     }
 
+    /// How many choices there are.
+    pub fn choices(&self) -> usize {
+        self.choices.len()
+    }
+
+    /// How many alternatives a choice has.
+    pub fn breadth(&self, choice: ChoiceId) -> usize {
+        self.choices.get(choice).map_or(0, Vec::len)
+    }
+
     /// The most words that an alternative has.
     pub fn longest(&self, choice: ChoiceId) -> usize {
         self.rows_of(choice).map(<[Symbol]>::len).max().unwrap_or_default()
@@ -247,24 +265,10 @@ impl Vocabulary {
             bounds.push(symbols.len());
         }
         seen.sort_unstable();
-        let mut places = vec![(0, 0); self.begun.len()];
-        let mut possible = vec![false; self.choices.len()];
-        let mut from = 0;
-        for same in seen.chunk_by(|a, b| a.0 == b.0) {
-            let Some((symbol, _)) = same.first() else { continue };
-            if let Some(bounds) = places.get_mut(*symbol) {
-                *bounds = (from, from + same.len());
-            }
-            for choice in self.begun.get(*symbol).into_iter().flatten() {
-                possible.get_mut(*choice).into_iter().for_each(|possible| *possible = true);
-            }
-            from += same.len();
-        }
-        let spans = possible.into_iter().map(|possible| match possible {
-            true => OnceCell::new(),
-            false => OnceCell::from(Box::default()),
-        });
-        Sightings { vocabulary: self, symbols, bounds, seen, places, spans: spans.collect() }
+        let distinct = seen.chunk_by(|a, b| a.0 == b.0).filter_map(|same| same.first());
+        let begun = distinct.filter_map(|(symbol, _)| self.begun.get(*symbol));
+        let spans = Asked::new(begun.flatten().copied().collect());
+        Sightings { vocabulary: self, symbols, bounds, seen, spans }
     }
 
     /// All that a word is, separator in front.
@@ -305,36 +309,39 @@ pub(super) struct Sightings<'v> {
     bounds: Vec<usize>,
     /// Symbols and the words that are so, sorted.
     seen: Vec<(Symbol, usize)>,
-    /// Per symbol, where in `seen` it is from and to.
-    places: Vec<(usize, usize)>,
-    /// Per choice, once asked; those none of whose first words is there are answered from the start.
-    spans: Vec<OnceCell<Box<[Span]>>>,
+    /// Per choice; none of the others has its first word here.
+    spans: Asked<Span>,
 }
 
 impl Sightings<'_> {
+    /// The choices that the text may have, in order.
+    pub fn choices(&self) -> &[ChoiceId] {
+        self.spans.keys()
+    }
+
     /// Whether one of the alternatives can be in the text, as far as is known without looking.
     pub fn may_have(&self, choice: ChoiceId) -> bool {
-        self.spans.get(choice).is_some_and(|cell| cell.get().is_none_or(|spans| !spans.is_empty()))
+        self.spans.may_have(choice)
     }
 
     /// Where the alternatives stand, each within a sentence, in order.
     pub fn of(&self, choice: ChoiceId, folded: &Folded) -> &[Span] {
-        let Some(cell) = self.spans.get(choice) else { return &[] };
-        cell.get_or_init(|| {
+        self.spans.get(choice, || {
             let rows = self.vocabulary.choices.get(choice).into_iter().flatten().enumerate();
-            let mut spans: Vec<Span> = Vec::new();
-            for (rank, (head, row)) in rows {
-                match self.places.get(*head) {
-                    Some((from, to)) if from < to => {
-                        let heads = self.seen.get(*from..*to).unwrap_or_default();
-                        spans.extend(self.of_row(rank, *row, heads, folded));
-                    }
-                    _ => {}
-                }
-            }
+            let mut spans: Vec<Span> = rows
+                .flat_map(|(rank, (head, row))| self.of_row(rank, *row, self.places(*head), folded))
+                .collect();
             spans.sort_unstable();
             spans.into()
         })
+    }
+
+    /// The words that are so, each beside its symbol.
+    fn places(&self, symbol: Symbol) -> &[(Symbol, usize)] {
+        let from = self.seen.partition_point(|(other, _)| *other < symbol);
+        let same = self.seen.get(from..).unwrap_or_default();
+        let to = same.partition_point(|(other, _)| *other == symbol);
+        same.get(..to).unwrap_or_default()
     }
 
     /// Where one of the alternatives begins at this word, the first written first.
@@ -385,7 +392,7 @@ mod tests {
             [exact("caida"), stem("cai"), stem("caid"), stem("c"), exact("caid"), stem("n"), stem("caidos")];
         let mut builder = VocabularyBuilder::default();
         for unit in &units {
-            builder.choice(&[[unit.clone()].into()]);
+            builder.choice(&[[unit.clone()].into()].into());
         }
         let vocabulary = builder.build();
         let symbols = |word: &str| {

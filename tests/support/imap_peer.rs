@@ -150,6 +150,16 @@ impl ImapPeer {
         self.change(|world| world.folder(user, folder).append(raw.into(), BTreeSet::new(), internal_date))
     }
 
+    /// Delivers mails that a client learns of together.
+    pub fn deliver_at_once(&self, user: &str, folder: &str, mails: &[Vec<u8>], internal_date: Timestamp) {
+        self.change(|world| {
+            let folder = world.folder(user, folder);
+            for raw in mails {
+                folder.append(raw.as_slice().into(), BTreeSet::new(), internal_date);
+            }
+        });
+    }
+
     /// What a person does who opens a mail in a client of their own.
     pub fn set_seen(&self, user: &str, folder: &str, uid: u32) {
         self.set_flag(user, folder, uid, "\\Seen");

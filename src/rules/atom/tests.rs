@@ -96,7 +96,7 @@ proptest! {
         text in "(no |ni |nivel |a |ab |abb |b |a\\.co |10\\.0\\.0\\.1 |serbidor |\\. |, ){0,20}",
     ) {
         let set = ["a no b", "b", "a b* a"].map(|written| member(written).unwrap());
-        let sets = Sets::from([("row".to_owned(), set.to_vec())]);
+        let sets = Sets::from([("row".to_owned(), set.into())]);
         let phrase = Phrase::parse(&row, &sets).map_err(|fault| TestCaseError::reject(format!("{row}: {fault:?}")))?;
         let part = &phrase.clauses[0][0];
         let Part::Words(elements) = part else { panic!("{part:?}") };

@@ -1,6 +1,6 @@
 //! Who beats whom: names resolved, and the rules in an order in which each comes before those that it beats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Compiler, Draft, origin};
 
@@ -32,32 +32,40 @@ impl Compiler<'_> {
         kept
     }
 
-    /// The rules in an order in which each comes before those it beats; of several orders, the files' own.
-    pub(super) fn order_of_beats(&mut self, drafts: &[Draft<'_>]) -> Vec<usize> {
-        let mut order = Vec::with_capacity(drafts.len());
-        let mut left: Vec<usize> = (0..drafts.len()).collect();
-        let beats = |a: usize, b: usize| drafts.get(a).is_some_and(|draft| draft.rule.beats.contains(&b));
-        while !left.is_empty() {
-            let free = left.iter().position(|rule| !left.iter().any(|other| beats(*other, *rule)));
-            match free {
-                Some(place) => order.push(left.remove(place)),
-                None => {
-                    self.cycle(drafts, &left);
-                    break;
+    /// Ranks the rules so that each comes before those it beats; of several orders, the files' own.
+    pub(super) fn rank(&mut self, drafts: &mut [Draft<'_>]) {
+        let mut victors = vec![0_usize; drafts.len()];
+        let beaten = drafts.iter().flat_map(|draft| &draft.rule.beats);
+        beaten.for_each(|place| victors.get_mut(*place).into_iter().for_each(|count| *count += 1));
+        let unbeaten = victors.iter().enumerate().filter(|(_, count)| **count == 0);
+        let mut free: BTreeSet<usize> = unbeaten.map(|(place, _)| place).collect();
+        let mut left: BTreeSet<usize> = (0..drafts.len()).collect();
+        while let Some(place) = free.pop_first() {
+            let rank = drafts.len() - left.len();
+            left.remove(&place);
+            let Some(Draft { rule, .. }) = drafts.get_mut(place) else { continue };
+            rule.rank = rank;
+            for beaten in &rule.beats {
+                let Some(count) = victors.get_mut(*beaten) else { continue };
+                *count -= 1;
+                if *count == 0 {
+                    free.insert(*beaten);
                 }
             }
         }
-        order
+        if !left.is_empty() {
+            self.cycle(drafts, &left);
+        }
     }
 
     /// Reports a cycle among rules of which each is beaten by another: walking from victor to victor finds one.
-    fn cycle(&mut self, drafts: &[Draft<'_>], left: &[usize]) {
+    fn cycle(&mut self, drafts: &[Draft<'_>], left: &BTreeSet<usize>) {
         let victor = |rule: usize| {
             left.iter()
                 .copied()
                 .find(|other| drafts.get(*other).is_some_and(|draft| draft.rule.beats.contains(&rule)))
         };
-        let mut walk: Vec<usize> = left.iter().copied().take(1).collect();
+        let mut walk: Vec<usize> = left.first().copied().into_iter().collect();
         while let Some(next) = walk.last().and_then(|last| victor(*last)) {
             if let Some(start) = walk.iter().position(|rule| *rule == next) {
                 walk.drain(..start);
