@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::asked::Asked;
 use super::atom::Atom;
+use super::few::Few;
 use super::text::{Folded, Reading};
 use super::vocabulary::Sightings;
 use super::{
@@ -156,8 +156,8 @@ struct Page<'r> {
     folded: Folded,
     plain: OnceCell<String>,
     sightings: Sightings<'r>,
-    /// Per atom that may be in the text.
-    found: Asked<Occurrence>,
+    /// Per atom that may be in the text, once asked.
+    found: Few<OnceCell<Box<[Occurrence]>>>,
 }
 
 /// Where a part was found.
@@ -173,13 +173,17 @@ impl<'r> Page<'r> {
     fn new(rules: &'r RuleSet, field: Field, original: &'r str, reading: Reading) -> Self {
         let folded = Folded::new(original, reading);
         let sightings = rules.vocabulary.look_up(&folded);
-        let found = Asked::new(rules.index.atoms_in(&rules.atoms, &sightings));
+        let mut found = Few::of(rules.atoms.len());
+        for atom in rules.index.atoms_in(&rules.atoms, &sightings) {
+            found.get_or_insert_with(atom, OnceCell::new);
+        }
         Self { field, original, folded, plain: OnceCell::new(), sightings, found }
     }
 
     /// Whether every part of the clause can be in the text, as far as is known without looking.
     fn may_hold(&self, clause: &[AtomId]) -> bool {
-        clause.iter().all(|id| self.found.may_have(*id))
+        let may_hold = |cell: &OnceCell<Box<[Occurrence]>>| cell.get().is_none_or(|found| !found.is_empty());
+        clause.iter().all(|id| self.found.get(*id).is_some_and(may_hold))
     }
 
     /// Where the parts of the clause stand in the first sentence that holds them all.
@@ -200,7 +204,8 @@ impl<'r> Page<'r> {
     }
 
     fn occurrences(&self, id: AtomId, atom: &Atom) -> &[Occurrence] {
-        self.found.get(id, || {
+        let Some(cell) = self.found.get(id) else { return &[] };
+        cell.get_or_init(|| {
             let plain = || self.plain.get_or_init(|| self.folded.plain()).as_str();
             let occurrence = |range: Range<usize>| Occurrence {
                 sentence: self.folded.sentence(range.start),
@@ -227,7 +232,7 @@ impl<'r> Reader<'r> {
         let names = text.attachments.iter().take(MAX_ATTACHMENTS);
         let attachments = names.map(|name| Page::new(rules, Field::Attachments, name, Reading::FileName));
         let pages: Vec<Page<'_>> = subject.into_iter().chain([own_text]).chain(attachments).collect();
-        let phrases = rules.index.phrases_of(pages.iter().flat_map(|page| page.found.keys()).copied());
+        let phrases = rules.index.phrases_of(pages.iter().flat_map(|page| page.found.numbers()));
         let mut mail = Self { rules, pages, phrases, marks: Vec::new() };
         mail.marks = rules.contexts.iter().map(|context| mail.mark(context)).collect();
         mail

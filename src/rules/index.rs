@@ -61,11 +61,11 @@ impl Index {
     }
 
     /// The atoms that may be in a text.
-    pub fn atoms_in(&self, atoms: &[Atom], sightings: &Sightings<'_>) -> Vec<AtomId> {
-        let of = |choice: &ChoiceId| self.atoms.get(*choice).into_iter().flatten();
-        let may_be = |id: &AtomId| atoms.get(*id).is_some_and(|atom| atom.may_be_in(sightings));
-        let looked_for = sightings.choices().iter().flat_map(of).copied().filter(may_be);
-        self.everywhere.iter().copied().chain(looked_for).collect()
+    pub fn atoms_in(&self, atoms: &[Atom], sightings: &Sightings<'_>) -> impl Iterator<Item = AtomId> {
+        let of = |choice: ChoiceId| self.atoms.get(choice).into_iter().flatten();
+        let may_be = move |id: &AtomId| atoms.get(*id).is_some_and(|atom| atom.may_be_in(sightings));
+        let looked_for = sightings.choices().flat_map(of).copied().filter(may_be);
+        self.everywhere.iter().copied().chain(looked_for)
     }
 
     /// The phrases that begin with one of these atoms, in order, each once.

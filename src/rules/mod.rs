@@ -9,13 +9,13 @@
 //! `file` reads what operators write, `phrase` its language, and `compile` makes a [`RuleSet`] of both. `lint` finds
 //! what is allowed and hardly meant: `cover` which phrase makes another needless, `breadth` which is in too many mails.
 
-mod asked;
 mod atom;
 mod breadth;
 mod compile;
 mod cover;
 mod evaluate;
 mod examples;
+mod few;
 mod file;
 mod index;
 mod lint;

@@ -27,8 +27,9 @@ pub(super) const EMAIL: char = '\x06';
 /// After a sentence.
 const SENTENCE_END: char = '\n';
 
-/// Folded text beyond this many bytes is not read: no customer describes a problem that far down.
-const LIMIT: usize = 256 * 1024;
+/// Folded text beyond this many bytes, some ten thousand words, is not read: no customer describes a problem that far
+/// down.
+const LIMIT: usize = 64 * 1024;
 
 /// How many words before a match are looked at for a negator: *no es por la* clave.
 const NEGATION_REACH: usize = 5;

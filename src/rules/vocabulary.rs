@@ -1,10 +1,12 @@
 //! The words that phrases name, and where a text has them.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::asked::Asked;
+use super::few::Few;
 use super::near::{Nears, is_near};
 use super::negation;
 use super::phrase::{Alternative, Unit};
@@ -256,19 +258,32 @@ impl Vocabulary {
     pub fn look_up(&self, folded: &Folded) -> Sightings<'_> {
         let mut bounds = vec![0];
         let mut symbols = Vec::new();
-        let mut seen: Vec<(Symbol, usize)> = Vec::new();
-        for (place, word) in folded.words().enumerate() {
+        let mut runs: Few<Range<usize>> = Few::of(self.symbols.len());
+        for word in folded.words() {
             self.symbols_of(word, |symbol| {
                 symbols.push(symbol);
-                seen.push((symbol, place));
+                runs.get_or_insert_with(symbol, || 0..0).into_iter().for_each(|run| run.end += 1);
             });
             bounds.push(symbols.len());
         }
-        seen.sort_unstable();
-        let distinct = seen.chunk_by(|a, b| a.0 == b.0).filter_map(|same| same.first());
-        let begun = distinct.filter_map(|(symbol, _)| self.begun.get(*symbol));
-        let spans = Asked::new(begun.flatten().copied().collect());
-        Sightings { vocabulary: self, symbols, bounds, seen, spans }
+        let mut from = 0;
+        for run in runs.values_mut() {
+            let words = std::mem::replace(run, from..from).end;
+            from += words;
+        }
+        let mut places = vec![0; symbols.len()];
+        for (place, (from, to)) in bounds.iter().zip(bounds.iter().skip(1)).enumerate() {
+            for symbol in symbols.get(*from..*to).into_iter().flatten() {
+                let Some(run) = runs.get_or_insert_with(*symbol, || 0..0) else { continue };
+                places.get_mut(run.end).into_iter().for_each(|slot| *slot = place);
+                run.end += 1;
+            }
+        }
+        let mut spans = Few::of(self.choices.len());
+        for choice in runs.numbers().filter_map(|symbol| self.begun.get(symbol)).flatten() {
+            spans.get_or_insert_with(*choice, OnceCell::new);
+        }
+        Sightings { vocabulary: self, symbols, bounds, runs, places, spans }
     }
 
     /// All that a word is, separator in front.
@@ -307,41 +322,37 @@ pub(super) struct Sightings<'v> {
     symbols: Vec<Symbol>,
     /// Where in `symbols` each word begins, and at last their end.
     bounds: Vec<usize>,
-    /// Symbols and the words that are so, sorted.
-    seen: Vec<(Symbol, usize)>,
-    /// Per choice; none of the others has its first word here.
-    spans: Asked<Span>,
+    /// Per symbol, where in `places` the words are that are so.
+    runs: Few<Range<usize>>,
+    places: Vec<usize>,
+    /// Per choice, once asked; none of the others has its first word here.
+    spans: Few<OnceCell<Box<[Span]>>>,
 }
 
 impl Sightings<'_> {
-    /// The choices that the text may have, in order.
-    pub fn choices(&self) -> &[ChoiceId] {
-        self.spans.keys()
+    /// The choices that the text may have.
+    pub fn choices(&self) -> impl Iterator<Item = ChoiceId> {
+        self.spans.numbers()
     }
 
     /// Whether one of the alternatives can be in the text, as far as is known without looking.
     pub fn may_have(&self, choice: ChoiceId) -> bool {
-        self.spans.may_have(choice)
+        self.spans.get(choice).is_some_and(|cell| cell.get().is_none_or(|spans| !spans.is_empty()))
     }
 
     /// Where the alternatives stand, each within a sentence, in order.
     pub fn of(&self, choice: ChoiceId, folded: &Folded) -> &[Span] {
-        self.spans.get(choice, || {
-            let rows = self.vocabulary.choices.get(choice).into_iter().flatten().enumerate();
-            let mut spans: Vec<Span> = rows
-                .flat_map(|(rank, (head, row))| self.of_row(rank, *row, self.places(*head), folded))
-                .collect();
+        let Some(cell) = self.spans.get(choice) else { return &[] };
+        cell.get_or_init(|| {
+            let mut spans: Vec<Span> = Vec::new();
+            for (rank, (head, row)) in self.vocabulary.choices.get(choice).into_iter().flatten().enumerate() {
+                if let Some(heads) = self.runs.get(*head).and_then(|run| self.places.get(run.clone())) {
+                    spans.extend(self.of_row(rank, *row, heads, folded));
+                }
+            }
             spans.sort_unstable();
             spans.into()
         })
-    }
-
-    /// The words that are so, each beside its symbol.
-    fn places(&self, symbol: Symbol) -> &[(Symbol, usize)] {
-        let from = self.seen.partition_point(|(other, _)| *other < symbol);
-        let same = self.seen.get(from..).unwrap_or_default();
-        let to = same.partition_point(|(other, _)| *other == symbol);
-        same.get(..to).unwrap_or_default()
     }
 
     /// Where one of the alternatives begins at this word, the first written first.
@@ -356,7 +367,7 @@ impl Sightings<'_> {
         &self,
         rank: usize,
         row: RowId,
-        heads: &[(Symbol, usize)],
+        heads: &[usize],
         folded: &Folded,
     ) -> impl Iterator<Item = Span> {
         let row = self.vocabulary.rows.get(row).map(Vec::as_slice).unwrap_or_default();
@@ -368,7 +379,7 @@ impl Sightings<'_> {
                 self.is(next, *symbol) && folded.sentence(next) == folded.sentence(start)
             })
         };
-        let spans = heads.iter().map(|(_, start)| *start).filter(move |start| goes_on(*start));
+        let spans = heads.iter().copied().filter(move |start| goes_on(*start));
         spans.take(MAX_PLACES).map(move |start| Span { start, rank, end: start + row.len() })
     }
 

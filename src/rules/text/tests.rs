@@ -98,7 +98,7 @@ fn negation_reaches_over_copulas_and_articles_only() {
 }
 
 #[test]
-fn reads_a_quarter_of_a_mebibyte_and_no_more() {
+fn reads_ten_thousand_words_and_no_more() {
     let folded = Folded::new(&"palabra ".repeat(100_000), Reading::Prose);
     assert!((LIMIT..LIMIT + 64).contains(&folded.as_str().len()));
 }
