@@ -22,10 +22,10 @@ fn rule(case: &str) -> String {
     )
 }
 
-/// A mail that no shipped rule knows.
+/// A mail that no shipped rule knows: a bare 502 would be one that they do.
 fn mail(n: usize) -> Vec<u8> {
     let from = customer(n);
-    format!("From: <{from}>\r\nTo: {ADDRESS}\r\nSubject: Quetzal {n}\r\n\r\nEl Quetzal {n} parpadea.\r\n")
+    format!("From: <{from}>\r\nTo: {ADDRESS}\r\nSubject: Quetzal q{n}\r\n\r\nEl Quetzal q{n} parpadea.\r\n")
         .into()
 }
 
