@@ -43,7 +43,7 @@ impl OnPeer {
     /// The impact of the ticket that the `n`th mail opened, and the generation that decided it; read from the database,
     /// since a command reads the files.
     fn decided(&self, n: usize) -> (String, i64) {
-        let sql = format!("SELECT impact || ' ' || policy FROM ticket WHERE subject = 'Quetzal {n}'");
+        let sql = format!("SELECT impact || ' ' || policy FROM ticket WHERE subject = 'Quetzal q{n}'");
         let row: String = self.rows(&sql).pop().expect("a ticket");
         let (impact, generation) = row.split_once(' ').unwrap();
         (impact.to_owned(), generation.parse().unwrap())
