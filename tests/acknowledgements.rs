@@ -6,7 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a test"
+    clippy::disallowed_methods,
+    reason = "a test, in which mail comes in now"
 )]
 
 use std::collections::BTreeMap;
@@ -309,4 +310,93 @@ fn the_directory_chooses_the_language_then_the_own_words_then_spanish() {
     post.site.text(&["customers", "set", "@cliente.example", "--plan", "n2", "--lang", "en"]);
     post.send(&CustomerMail { user: "seven", subject: "Ayuda", words: spanish });
     assert_eq!(header(&post.received("seven"), "Content-Language").as_deref(), Some("en"));
+}
+
+#[test]
+fn what_the_manual_has_no_row_for_is_said_in_words_of_its_own() {
+    let mut post = Post::open();
+    let (unclear, pays, asks) = (
+        CustomerMail {
+            user: "duda",
+            subject: "Zeppelin",
+            words: "Buenas, el zeppelín quedó morado.",
+        },
+        CustomerMail {
+            user: "nuevo",
+            subject: "Comprobante",
+            words: "Buenos días, ya pagué el hosting nuevo que contraté hoy, adjunto el comprobante para que lo activen.",
+        },
+        CustomerMail {
+            user: "ana",
+            subject: "Clave de cPanel",
+            words: "Buenos días, quiero cambiar la clave de cPanel.",
+        },
+    );
+    for user in ["duda", "ana", "tarde"] {
+        post.site.text(&["customers", "set", &format!("{user}@cliente.example"), "--plan", "n1"]);
+    }
+    let says = |raw: &[u8], sentences: &[&str]| {
+        let (text, html) = parts(raw);
+        for sentence in sentences {
+            assert!(flat(&text).contains(sentence), "{sentence} in {text}");
+            assert!(
+                flat(&html.replace("<br>", " ")).contains(sentence) || html.contains(sentence),
+                "{sentence} in {html}"
+            );
+        }
+        flat(&text)
+    };
+
+    post.send(&unclear);
+    let text = says(
+        &post.received("duda"),
+        &["aún por revisar; mientras un asesor lo lee, lo tratamos como impacto medio"],
+    );
+    assert!(text.contains("entre 3 y 5 horas hábiles"), "{text}");
+
+    post.send(&pays);
+    let text =
+        says(&post.received("nuevo"), &["No encontramos esta dirección entre las de nuestros clientes"]);
+    assert!(text.contains("en 1 hora como máximo, a cualquier hora y cualquier día"), "{text}");
+
+    // a low case, which the customer's answer to its acknowledgement makes a high one
+    post.send(&asks);
+    let first = post.received("ana");
+    let number = header(&first, "Subject").map(|_| post.site.wait_for_tickets(3)).unwrap();
+    let number =
+        number.iter().find(|ticket| ticket["requester"] == "ana@cliente.example").unwrap()["number"].clone();
+    let number = number.as_str().unwrap();
+    let answer = format!(
+        "From: ana@cliente.example\r\nTo: {ADDRESS}\r\nSubject: Re: Clave de cPanel\r\nMessage-ID: <second@mua.example>\r\n\
+         In-Reply-To: {}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nAhora mi página no carga, el servidor está caído.\r\n",
+        header(&first, "Message-ID").unwrap(),
+    );
+    post.server.deliver(USER, answer.as_bytes());
+    let mut customer = post.server.client("ana");
+    let uids = eventually("the second acknowledgement", || {
+        let uids: Vec<u32> = customer.list("INBOX").iter().map(|mail| mail.uid).collect();
+        (uids.len() == 2).then_some(uids)
+    });
+    let raised = customer.fetch(uids[1]);
+    let said = format!(
+        "Su nuevo mensaje cambia la urgencia del caso {number}: ahora lo atendemos como impacto alto."
+    );
+    let text = says(&raised, &[&said]);
+    assert!(text.contains("en 1 hora como máximo"), "{text}");
+    assert_eq!(header(&raised, "In-Reply-To").as_deref(), Some("<second@mua.example>"));
+
+    // read a week late: the server had it, we did not look
+    assert!(post.site.stop().success());
+    let late = CustomerMail {
+        user: "tarde",
+        subject: "DNS",
+        words: "Buenos días, necesito cambiar los DNS del dominio.",
+    };
+    let week_ago = Timestamp::now() - jiff::SignedDuration::from_hours(24 * 7);
+    post.server.client(USER).append("INBOX", &late.bytes(), Some(week_ago));
+    post.site.run();
+    let text =
+        says(&post.received("tarde"), &["Le escribimos más tarde de lo debido", "su caso queda de primero"]);
+    assert!(!text.contains("A más tardar") && !text.contains("horas hábiles"), "{text}");
+    post.site.assert_conserved();
 }

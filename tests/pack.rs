@@ -30,7 +30,7 @@ fn score(directory: &str) -> Value {
 #[test]
 fn the_shipped_rules_recognise_mail_that_nobody_tuned_them_on() {
     // the least that must hold: under what is reached, so that it tells that something broke
-    for (directory, accuracy, recall_of_high) in [("tuned", 0.95, 0.95), ("held", 0.87, 0.91)] {
+    for (directory, accuracy, recall_of_high) in [("tuned", 0.95, 0.95), ("held", 0.87, 0.89)] {
         let score = score(directory);
         let per_high = &score["per_impact"]["high"];
         println!(

@@ -8,6 +8,7 @@ use super::report::{Done, Failure};
 use crate::rules::RuleSet;
 
 mod backtest;
+mod cases;
 pub mod check;
 mod learn;
 mod list;
@@ -25,6 +26,8 @@ pub enum RulesVerb {
     Test,
     /// List the rules in force, in the order in which they decide
     List(list::ListArgs),
+    /// List the cases that a rule may name, and the rules that give each
+    Cases,
     /// Compare the rules with labelled mails, one JSON object a line
     Score(score::ScoreArgs),
     #[command(flatten)]
@@ -47,6 +50,7 @@ pub fn rules(context: &Context, verb: &RulesVerb) -> Done {
         RulesVerb::Check => Ok(()),
         RulesVerb::Test => test(context, rules),
         RulesVerb::List(args) => list::list(context, config.as_ref(), rules, args),
+        RulesVerb::Cases => cases::cases(context, rules),
         RulesVerb::Score(args) => score::score(context, rules, args),
     }
 }

@@ -1,5 +1,6 @@
 //! Part of a phrase, and where it stands in a text.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -119,12 +120,13 @@ impl Row {
                     longest += usize::from(*words);
                     Step::Gap(*words)
                 }
-                Element::OneOf { alternatives, optional } => {
-                    let choice = vocabulary.choice(alternatives);
+                Element::OneOf { lists, optional } => {
+                    let choice = vocabulary.choice(lists);
                     if !optional {
                         row.needs.push((choice, longest));
                     }
-                    longest += alternatives.iter().map(|units| units.len()).max().unwrap_or_default();
+                    let words = lists.iter().flat_map(|list| list.iter()).map(|units| units.len());
+                    longest += words.max().unwrap_or_default();
                     Step::OneOf { choice, optional: *optional }
                 }
             };
@@ -134,13 +136,15 @@ impl Row {
     }
 
     fn find(&self, folded: &Folded, sightings: &Sightings<'_>) -> Vec<Range<usize>> {
-        let mut ahead: Vec<Ahead<'_>> = Vec::with_capacity(self.needs.len());
+        let mut needs: Vec<(Cow<'_, [Span]>, usize)> = Vec::with_capacity(self.needs.len());
         for (choice, reach) in &self.needs {
             match sightings.of(*choice, folded) {
-                [] => return Vec::new(),
-                spans => ahead.push(Ahead { spans, reach: *reach }),
+                spans if spans.is_empty() => return Vec::new(),
+                spans => needs.push((spans, *reach)),
             }
         }
+        let mut ahead: Vec<Ahead<'_>> =
+            needs.iter().map(|(spans, reach)| Ahead { spans, reach: *reach }).collect();
         let Some(Ahead { spans: anchors, reach: lead }) = ahead.first().copied() else { return Vec::new() };
         let mut found = Vec::new();
         let mut search = Search { row: self, folded, sightings, failed: BTreeSet::new(), sentence: 0 };

@@ -61,6 +61,7 @@ impl Compiler<'_> {
         let mut rules = self.rules(&read, &cases, &contexts);
         self.extend_rules(&read, &mut rules);
         let disabled = self.disabled(&read, &rules);
+        self.extends_in_vain(&read, &disabled);
         let mut rules = self.without(rules, &disabled);
         self.rank(&mut rules);
         let written = |case: &Case| {
@@ -293,6 +294,19 @@ impl Compiler<'_> {
             }
         }
         disabled
+    }
+
+    /// What is added to a rule that is switched off.
+    fn extends_in_vain(&mut self, read: &[Read<'_>], disabled: &[(String, usize)]) {
+        let extends =
+            read.iter().flat_map(|(source, file)| file.extends.iter().map(move |e| (source, &e.rule)));
+        for (source, name) in extends {
+            if disabled.iter().any(|(id, _)| id == name.get_ref()) {
+                let message = format!("the rule `{}` is disabled, so this changes nothing", name.get_ref());
+                let warning = Problem::warning(source, Some(name.span()), message);
+                self.problems.push(warning.with_hint("remove this [[extend]], or the [[disable]]"));
+            }
+        }
     }
 
     fn unknown_rule(&mut self, source: &Arc<Source>, name: &Written, drafts: &[Draft<'_>]) {

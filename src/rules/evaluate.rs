@@ -175,7 +175,7 @@ impl<'r> Page<'r> {
         let sightings = rules.vocabulary.look_up(&folded);
         let mut found = Few::of(rules.atoms.len());
         for atom in rules.index.atoms_in(&rules.atoms, &sightings) {
-            found.get_or_insert_with(atom, OnceCell::new);
+            found.value_or(atom, OnceCell::new);
         }
         Self { field, original, folded, plain: OnceCell::new(), sightings, found }
     }

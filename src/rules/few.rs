@@ -14,8 +14,8 @@ impl<T> Few<T> {
         Self { slots: vec![0; many], entries: Vec::new() }
     }
 
-    /// The value of a number, made if it has none; `None` when there is no such number.
-    pub fn get_or_insert_with(&mut self, number: usize, make: impl FnOnce() -> T) -> Option<&mut T> {
+    /// The value of a number, made if it has none yet; `None` when there is no such number.
+    pub fn value_or(&mut self, number: usize, make: impl FnOnce() -> T) -> Option<&mut T> {
         let slot = self.slots.get_mut(number)?;
         if *slot == 0 {
             self.entries.push((number, make()));

@@ -1,13 +1,13 @@
 //! From the words of a text to the few rules that it concerns.
 
 use super::atom::Atom;
-use super::vocabulary::{ChoiceId, Sightings, Vocabulary};
+use super::vocabulary::{ListId, Sightings, Vocabulary};
 use super::{AtomId, CompiledPhrase, Context, PhraseId, Rule};
 
 /// What hangs on what: a mail's cost goes by its own words, not by how many phrases there are.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Per choice, the atoms that are looked for when it may be in a text.
+    /// Per list of alternatives, the atoms that are looked for when one of them may be in a text.
     atoms: Vec<Vec<AtomId>>,
     /// The atoms that may be in any text.
     everywhere: Vec<AtomId>,
@@ -34,11 +34,14 @@ impl Index {
             index.enter(&mut rule.any, Some(place));
             index.enter(&mut rule.unless, None);
         }
-        index.atoms = vec![Vec::new(); vocabulary.choices()];
+        index.atoms = vec![Vec::new(); vocabulary.lists()];
         for (id, atom) in atoms.iter().enumerate() {
-            match atom.rarest(vocabulary) {
-                Some(choice) => index.atoms.get_mut(choice).into_iter().for_each(|atoms| atoms.push(id)),
-                None => index.everywhere.push(id),
+            let Some(choice) = atom.rarest(vocabulary) else {
+                index.everywhere.push(id);
+                continue;
+            };
+            for list in vocabulary.lists_of(choice) {
+                index.atoms.get_mut(*list).into_iter().for_each(|atoms| atoms.push(id));
             }
         }
         index
@@ -62,9 +65,9 @@ impl Index {
 
     /// The atoms that may be in a text.
     pub fn atoms_in(&self, atoms: &[Atom], sightings: &Sightings<'_>) -> impl Iterator<Item = AtomId> {
-        let of = |choice: ChoiceId| self.atoms.get(choice).into_iter().flatten();
+        let of = |list: ListId| self.atoms.get(list).into_iter().flatten();
         let may_be = move |id: &AtomId| atoms.get(*id).is_some_and(|atom| atom.may_be_in(sightings));
-        let looked_for = sightings.choices().flat_map(of).copied().filter(may_be);
+        let looked_for = sightings.lists().flat_map(of).copied().filter(may_be);
         self.everywhere.iter().copied().chain(looked_for)
     }
 

@@ -40,8 +40,8 @@ pub(super) enum Part {
 /// A step of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Element {
-    /// One of these.
-    OneOf { alternatives: Arc<[Alternative]>, optional: bool },
+    /// One of these, list after list.
+    OneOf { lists: Vec<Alternatives>, optional: bool },
     /// Up to so many words that do not negate.
     Gap(u8),
 }
@@ -62,8 +62,11 @@ pub(super) enum Unit {
     Token(&'static [char]),
 }
 
-/// The named word sets. Every phrase that names one shares it.
-pub(super) type Sets = BTreeMap<String, Arc<[Alternative]>>;
+/// A word set, which every phrase that names it shares, or one word.
+pub(super) type Alternatives = Arc<[Alternative]>;
+
+/// The named word sets.
+pub(super) type Sets = BTreeMap<String, Alternatives>;
 
 /// Why a phrase is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -221,8 +224,8 @@ impl Element {
     /// How many words it takes at least.
     fn fewest_words(&self) -> usize {
         match self {
-            Self::OneOf { alternatives, optional: false } => {
-                alternatives.iter().map(|units| units.len()).min().unwrap_or_default()
+            Self::OneOf { lists, optional: false } => {
+                lists.iter().flat_map(|list| list.iter()).map(|units| units.len()).min().unwrap_or_default()
             }
             Self::OneOf { .. } | Self::Gap(_) => 0,
         }
@@ -244,19 +247,15 @@ impl Element {
             },
         };
         let mut at = item.at + usize::from(optional);
-        let mut choices = Vec::new();
+        let mut lists = Vec::new();
         for written in inner.split('|') {
             if written.is_empty() {
                 return fail(Fault::SpacedAlternative);
             }
-            choices.push(choice(written, sets).map_err(|fault| (at..at + written.len(), fault))?);
+            lists.push(alternatives(written, sets).map_err(|fault| (at..at + written.len(), fault))?);
             at += written.len() + 1;
         }
-        let alternatives = match choices.as_slice() {
-            [one] => Arc::clone(one),
-            several => several.concat().into(),
-        };
-        Ok(Self::OneOf { alternatives, optional })
+        Ok(Self::OneOf { lists, optional })
     }
 }
 
@@ -270,7 +269,7 @@ pub(super) fn member(written: &str) -> Result<Alternative, Located> {
 }
 
 /// Reads what stands between two bars.
-fn choice(written: &str, sets: &Sets) -> Result<Arc<[Alternative]>, Fault> {
+fn alternatives(written: &str, sets: &Sets) -> Result<Alternatives, Fault> {
     let Some(name) = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
         return Ok([units(written)?.into()].into());
     };

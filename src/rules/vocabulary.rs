@@ -1,15 +1,15 @@
 //! The words that phrases name, and where a text has them.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::few::Few;
 use super::near::{Nears, is_near};
 use super::negation;
-use super::phrase::{Alternative, Unit};
+use super::phrase::{Alternative, Alternatives, Unit};
 use super::text::{self, Folded};
 
 /// One word as some phrase names it, such as `caid*`: a place in the vocabulary.
@@ -18,7 +18,10 @@ type Symbol = usize;
 /// Symbols in a row: a place in [`Vocabulary::rows`].
 type RowId = usize;
 
-/// Alternatives of which one must be there: a place in [`Vocabulary::choices`].
+/// Alternatives as one set or one word has them: a place in [`Vocabulary::lists`].
+pub(super) type ListId = usize;
+
+/// Lists of alternatives of which one must be there: a place in [`Vocabulary::choices`].
 pub(super) type ChoiceId = usize;
 
 /// Places of one alternative beyond this many are not looked at: who says *servidor* a thousand times says nothing
@@ -53,22 +56,29 @@ impl<T: Eq + Hash> Interner<T> {
 pub(super) struct VocabularyBuilder {
     symbols: Interner<Unit>,
     rows: Interner<Alternative>,
-    choices: Interner<Vec<RowId>>,
-    /// Lists that were asked for already, by their address; each is kept, so that no other can be there.
-    known: BTreeMap<*const Alternative, (Arc<[Alternative]>, ChoiceId)>,
+    lists: Interner<Vec<RowId>>,
+    choices: Interner<Vec<ListId>>,
+    /// Word sets that were met already, by their address; each is kept, so that no other can be there.
+    known: BTreeMap<*const Alternative, (Alternatives, ListId)>,
 }
 
 impl VocabularyBuilder {
     /// The choice among these alternatives; the same ones in the same order are the same choice.
-    pub fn choice(&mut self, alternatives: &Arc<[Alternative]>) -> ChoiceId {
-        if let Some((_, choice)) = self.known.get(&alternatives.as_ptr()) {
-            return *choice;
+    pub fn choice(&mut self, lists: &[Alternatives]) -> ChoiceId {
+        let lists = lists.iter().map(|list| self.list(list)).collect();
+        self.choices.id(lists)
+    }
+
+    fn list(&mut self, list: &Alternatives) -> ListId {
+        if let Some((_, known)) = self.known.get(&list.as_ptr()) {
+            return *known;
         }
-        let rows = alternatives.iter().map(|alternative| self.rows.id(Alternative::clone(alternative)));
-        let rows = rows.collect();
-        let choice = self.choices.id(rows);
-        self.known.insert(alternatives.as_ptr(), (Arc::clone(alternatives), choice));
-        choice
+        let rows = list.iter().map(|alternative| self.rows.id(Alternative::clone(alternative)));
+        let id = self.lists.id(rows.collect());
+        if list.len() > 1 {
+            self.known.insert(list.as_ptr(), (Alternatives::clone(list), id));
+        }
+        id
     }
 
     /// The vocabulary of all of them.
@@ -79,18 +89,18 @@ impl VocabularyBuilder {
             .map(|units| units.iter().map(|unit| self.symbols.id(unit.clone())).collect())
             .collect();
         let head = |row: &RowId| Some((*rows.get(*row)?.first()?, *row));
-        let choices = self.choices.into_values();
-        let choices: Vec<Vec<(Symbol, RowId)>> =
-            choices.iter().map(|rows| rows.iter().filter_map(head).collect()).collect();
+        let lists = self.lists.into_values();
+        let lists: Vec<Vec<(Symbol, RowId)>> =
+            lists.iter().map(|rows| rows.iter().filter_map(head).collect()).collect();
         let symbols = self.symbols.into_values();
 
         let mut begun = vec![Vec::new(); symbols.len()];
-        for (choice, alternatives) in choices.iter().enumerate() {
+        for (list, alternatives) in lists.iter().enumerate() {
             for (head, _) in alternatives {
-                if let Some(choices) = begun.get_mut(*head)
-                    && choices.last() != Some(&choice)
+                if let Some(lists) = begun.get_mut(*head)
+                    && lists.last() != Some(&list)
                 {
-                    choices.push(choice);
+                    lists.push(list);
                 }
             }
         }
@@ -98,7 +108,16 @@ impl VocabularyBuilder {
             Unit::Near(word) => Some((word.clone(), symbol)),
             _ => None,
         });
-        Vocabulary { nears: Nears::new(nears), entries: entries(&symbols), rows, choices, begun, symbols }
+        let choices = self.choices.into_values();
+        Vocabulary {
+            nears: Nears::new(nears),
+            entries: entries(&symbols),
+            rows,
+            lists,
+            choices,
+            begun,
+            symbols,
+        }
     }
 }
 
@@ -181,10 +200,11 @@ pub(super) struct Vocabulary {
     /// Words one letter of which may be wrong, without separator.
     nears: Nears,
     rows: Vec<Vec<Symbol>>,
-    /// Per choice, its alternatives as written, each with its first word.
-    choices: Vec<Vec<(Symbol, RowId)>>,
-    /// Per symbol, the choices with an alternative that begins with it.
-    begun: Vec<Vec<ChoiceId>>,
+    /// Per list, its alternatives as written, each with its first word.
+    lists: Vec<Vec<(Symbol, RowId)>>,
+    choices: Vec<Vec<ListId>>,
+    /// Per symbol, the lists with an alternative that begins with it.
+    begun: Vec<Vec<ListId>>,
     /// The words themselves.
     symbols: Vec<Unit>,
 }
@@ -220,14 +240,19 @@ impl Vocabulary {
         }
     }
 
-    /// How many choices there are.
-    pub fn choices(&self) -> usize {
-        self.choices.len()
+    /// How many lists there are.
+    pub fn lists(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// The lists of a choice, in order.
+    pub fn lists_of(&self, choice: ChoiceId) -> &[ListId] {
+        self.choices.get(choice).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// How many alternatives a choice has.
     pub fn breadth(&self, choice: ChoiceId) -> usize {
-        self.choices.get(choice).map_or(0, Vec::len)
+        self.alternatives(choice).count()
     }
 
     /// The most words that an alternative has.
@@ -250,8 +275,12 @@ impl Vocabulary {
     }
 
     fn rows_of(&self, choice: ChoiceId) -> impl Iterator<Item = &[Symbol]> {
-        let rows = self.choices.get(choice).into_iter().flatten();
-        rows.filter_map(|(_, row)| self.rows.get(*row)).map(Vec::as_slice)
+        self.alternatives(choice).filter_map(|(_, row)| self.rows.get(*row)).map(Vec::as_slice)
+    }
+
+    /// The alternatives of a choice, each with its first word, in the order written.
+    fn alternatives(&self, choice: ChoiceId) -> impl Iterator<Item = &(Symbol, RowId)> {
+        self.lists_of(choice).iter().filter_map(|list| self.lists.get(*list)).flatten()
     }
 
     /// Looks every word of a text up.
@@ -262,7 +291,7 @@ impl Vocabulary {
         for word in folded.words() {
             self.symbols_of(word, |symbol| {
                 symbols.push(symbol);
-                runs.get_or_insert_with(symbol, || 0..0).into_iter().for_each(|run| run.end += 1);
+                runs.value_or(symbol, || 0..0).into_iter().for_each(|run| run.end += 1);
             });
             bounds.push(symbols.len());
         }
@@ -274,14 +303,14 @@ impl Vocabulary {
         let mut places = vec![0; symbols.len()];
         for (place, (from, to)) in bounds.iter().zip(bounds.iter().skip(1)).enumerate() {
             for symbol in symbols.get(*from..*to).into_iter().flatten() {
-                let Some(run) = runs.get_or_insert_with(*symbol, || 0..0) else { continue };
+                let Some(run) = runs.value_or(*symbol, || 0..0) else { continue };
                 places.get_mut(run.end).into_iter().for_each(|slot| *slot = place);
                 run.end += 1;
             }
         }
-        let mut spans = Few::of(self.choices.len());
-        for choice in runs.numbers().filter_map(|symbol| self.begun.get(symbol)).flatten() {
-            spans.get_or_insert_with(*choice, OnceCell::new);
+        let mut spans = Few::of(self.lists.len());
+        for list in runs.numbers().filter_map(|symbol| self.begun.get(symbol)).flatten() {
+            spans.value_or(*list, OnceCell::new);
         }
         Sightings { vocabulary: self, symbols, bounds, runs, places, spans }
     }
@@ -309,7 +338,7 @@ impl Vocabulary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Span {
     pub start: usize,
-    /// Which of the alternatives it is; of several, the first written is wanted first.
+    /// Which of its list's alternatives it is; of several, the first written is wanted first.
     rank: usize,
     pub end: usize,
 }
@@ -325,27 +354,49 @@ pub(super) struct Sightings<'v> {
     /// Per symbol, where in `places` the words are that are so.
     runs: Few<Range<usize>>,
     places: Vec<usize>,
-    /// Per choice, once asked; none of the others has its first word here.
+    /// Per list, once asked; none of the others has a first word here.
     spans: Few<OnceCell<Box<[Span]>>>,
 }
 
 impl Sightings<'_> {
-    /// The choices that the text may have.
-    pub fn choices(&self) -> impl Iterator<Item = ChoiceId> {
+    /// The lists of which the text may have an alternative.
+    pub fn lists(&self) -> impl Iterator<Item = ListId> {
         self.spans.numbers()
     }
 
     /// Whether one of the alternatives can be in the text, as far as is known without looking.
     pub fn may_have(&self, choice: ChoiceId) -> bool {
-        self.spans.get(choice).is_some_and(|cell| cell.get().is_none_or(|spans| !spans.is_empty()))
+        let may_have = |cell: &OnceCell<Box<[Span]>>| cell.get().is_none_or(|spans| !spans.is_empty());
+        self.vocabulary.lists_of(choice).iter().any(|list| self.spans.get(*list).is_some_and(may_have))
     }
 
     /// Where the alternatives stand, each within a sentence, in order.
-    pub fn of(&self, choice: ChoiceId, folded: &Folded) -> &[Span] {
-        let Some(cell) = self.spans.get(choice) else { return &[] };
+    pub fn of(&self, choice: ChoiceId, folded: &Folded) -> Cow<'_, [Span]> {
+        match self.vocabulary.lists_of(choice) {
+            [one] => Cow::Borrowed(self.of_list(*one, folded)),
+            several => {
+                let spans = several.iter().flat_map(|list| self.of_list(*list, folded));
+                let mut spans: Vec<Span> = spans.copied().collect();
+                spans.sort_unstable();
+                Cow::Owned(spans)
+            }
+        }
+    }
+
+    /// Where one of the alternatives begins at this word, the first written first.
+    pub fn at(&self, choice: ChoiceId, word: usize, folded: &Folded) -> impl Iterator<Item = Span> {
+        self.vocabulary.lists_of(choice).iter().flat_map(move |list| {
+            let spans = self.of_list(*list, folded);
+            let from = spans.partition_point(|span| span.start < word);
+            spans.iter().skip(from).take_while(move |span| span.start == word).copied()
+        })
+    }
+
+    fn of_list(&self, list: ListId, folded: &Folded) -> &[Span] {
+        let Some(cell) = self.spans.get(list) else { return &[] };
         cell.get_or_init(|| {
             let mut spans: Vec<Span> = Vec::new();
-            for (rank, (head, row)) in self.vocabulary.choices.get(choice).into_iter().flatten().enumerate() {
+            for (rank, (head, row)) in self.vocabulary.lists.get(list).into_iter().flatten().enumerate() {
                 if let Some(heads) = self.runs.get(*head).and_then(|run| self.places.get(run.clone())) {
                     spans.extend(self.of_row(rank, *row, heads, folded));
                 }
@@ -353,13 +404,6 @@ impl Sightings<'_> {
             spans.sort_unstable();
             spans.into()
         })
-    }
-
-    /// Where one of the alternatives begins at this word, the first written first.
-    pub fn at(&self, choice: ChoiceId, word: usize, folded: &Folded) -> impl Iterator<Item = Span> {
-        let spans = self.of(choice, folded);
-        let from = spans.partition_point(|span| span.start < word);
-        spans.iter().skip(from).take_while(move |span| span.start == word).copied()
     }
 
     /// Where an alternative stands whose first word is at these places.
@@ -403,7 +447,7 @@ mod tests {
             [exact("caida"), stem("cai"), stem("caid"), stem("c"), exact("caid"), stem("n"), stem("caidos")];
         let mut builder = VocabularyBuilder::default();
         for unit in &units {
-            builder.choice(&[[unit.clone()].into()].into());
+            builder.choice(&[[[unit.clone()].into()].into()]);
         }
         let vocabulary = builder.build();
         let symbols = |word: &str| {

@@ -25,13 +25,20 @@ pub fn score(context: &Context, rules: &RuleSet, args: &ScoreArgs) -> Done {
     let file = &args.file;
     let text = String::from_utf8_lossy(&read(file)?).into_owned();
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let rows = lines.map(|(number, line)| {
-        serde_json::from_str::<Row>(line).map_err(|error| {
-            Failure::new(Code::Usage, format!("{}:{}: {error}", file.display(), number + 1))
-                .hint("a line is {\"id\", \"subject\", \"body\", \"impact\", \"case\"}")
-        })
-    });
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let (mut rows, mut unread) = (Vec::new(), Vec::new());
+    for (number, line) in lines {
+        match serde_json::from_str::<Row>(line) {
+            Ok(row) => rows.push(row),
+            Err(error) => unread.push(format!("{}:{}: {error}", file.display(), number + 1)),
+        }
+    }
+    if unread.is_empty() && rows.is_empty() {
+        unread.push(format!("{}: there is no labelled mail in it", file.display()));
+    }
+    if !unread.is_empty() {
+        let hint = "a line is {\"id\", \"subject\", \"body\", \"impact\", \"case\"}";
+        return Err(Failure::new(Code::Usage, unread.join("\n")).hint(hint));
+    }
     let score = Score::of(rows.iter().map(|row| (row, verdict(rules, row))));
     if context.json {
         return context.json(&score);

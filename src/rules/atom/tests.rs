@@ -25,9 +25,10 @@ fn pattern(elements: &[Element]) -> String {
             Element::Gap(words) => {
                 let _ = write!(pattern, "(?:{BEFORE_GAP_WORD}{LETTER}+){{0,{words}}}?");
             }
-            Element::OneOf { alternatives, optional } => {
+            Element::OneOf { lists, optional } => {
+                let alternatives = lists.iter().flat_map(|list| list.iter());
                 let written: Vec<String> =
-                    alternatives.iter().map(|units| units.iter().map(unit_pattern).collect()).collect();
+                    alternatives.map(|units| units.iter().map(unit_pattern).collect()).collect();
                 let _ = write!(pattern, "(?:{})", written.join("|"));
                 pattern.push_str(if *optional { "?" } else { "" });
             }
