@@ -532,6 +532,18 @@ fn explain_names_contexts_negations_and_the_shadow() {
 }
 
 #[test]
+fn rules_cases_lists_what_a_rule_may_name() {
+    let cases = json(&["rules", "cases"]);
+    let outage = &cases.as_array().unwrap()[0];
+    has_keys(outage, &["id", "impact", "label", "manual", "rules"]);
+    assert_eq!((&outage["id"], &outage["impact"]), (&json!("outage"), &json!("high")));
+    assert!(outage["rules"].as_array().unwrap().contains(&json!("service-down")), "{outage:#}");
+    let ids = cases.as_array().unwrap().iter().map(|case| case["id"].as_str().unwrap());
+    let page = text(&["rules", "cases"]);
+    ids.for_each(|id| assert!(page.contains(&format!("\n {id} ")), "{id} in {page}"));
+}
+
+#[test]
 fn rules_score_counts_right_and_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("rows.jsonl");
@@ -556,11 +568,13 @@ fn rules_score_counts_right_and_wrong() {
     let listed = text(&["rules", "score", file.to_str().unwrap(), "--wrong"]);
     let wrong = listed.lines().last().unwrap().split_whitespace().collect::<Vec<_>>();
     assert_eq!(wrong, ["b", "high", "low", "password"], "{listed}");
-    fs::write(&file, "{").unwrap();
+    fs::write(&file, "\n").unwrap();
+    refused(&acuse(&["rules", "score", file.to_str().unwrap()]), USAGE, &["there is no labelled mail in it"]);
+    fs::write(&file, format!("{{\n{}\n[]", rows[0])).unwrap();
     refused(
         &acuse(&["rules", "score", file.to_str().unwrap()]),
         USAGE,
-        &["rows.jsonl:1: ", "hint: a line is"],
+        &["rows.jsonl:1: ", "rows.jsonl:3: ", "a line is {\"id\""],
     );
 }
 

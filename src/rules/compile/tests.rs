@@ -44,6 +44,21 @@ fn local_files_add_extend_disable_and_adjust() {
 }
 
 #[test]
+fn what_is_added_to_a_disabled_rule_is_told_of() {
+    let local = "[[extend]]\nrule = \"c\"\nany = [\"delta\"]\n[[disable]]\nrule = \"c\"\n";
+    let mut problems = Vec::new();
+    assert!(RuleSet::compile(&files(BEATS, &[local]), &mut problems).is_some());
+    insta::assert_snapshot!(report(&problems, false), @r#"
+    warning: the rule `c` is disabled, so this changes nothing
+     --> local/0.toml:2:8
+      |
+    2 | rule = "c"
+      |        ^^^
+    hint: remove this [[extend]], or the [[disable]]
+    "#);
+}
+
+#[test]
 fn every_problem_is_reported_at_once() {
     let rules = r#"
 [[rule]]
