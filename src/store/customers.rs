@@ -76,6 +76,11 @@ impl Import {
 
 type ByKey = BTreeMap<String, Vec<CustomerRow>>;
 
+/// The customer that a key has without a code. CROSS JOIN begins with the key: the index on `code` would go through every
+/// customer that has none.
+const OWN: &str = "SELECT customer FROM customer_key CROSS JOIN customer ON customer.id = customer
+                   WHERE key = ?1 AND code IS NULL";
+
 impl Tx<'_> {
     /// Puts a row in the place of what a person or an import had set for its key. Name and language that it does not
     /// have stay. A key that is new gets a customer of its own, or joins the customer of that code.
@@ -162,10 +167,7 @@ impl Tx<'_> {
     /// Puts rows in the place of those that their key has. A row without a code stays with the customer that the key
     /// had without one.
     fn put(&self, key: &str, rows: &[CustomerRow], imported: bool) -> Result<()> {
-        let mut own = self.connection.prepare_cached(
-            "SELECT customer FROM customer_key JOIN customer ON customer.id = customer
-             WHERE key = ?1 AND code IS NULL",
-        )?;
+        let mut own = self.connection.prepare_cached(OWN)?;
         let mut own: Option<i64> = own.query_row([key], |row| row.get(0)).optional()?;
         self.connection.prepare_cached("DELETE FROM customer_key WHERE key = ?1")?.execute([key])?;
         for row in rows {
@@ -242,4 +244,22 @@ fn customer_row(row: &Row<'_>) -> Result<CustomerRow> {
         from: row.get::<_, Option<i64>>(6)?.map(at),
         until: row.get::<_, Option<i64>>(7)?.map(at),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OWN;
+    use crate::store::create;
+
+    #[test]
+    fn a_row_is_put_without_going_through_all_customers() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = create(directory.path()).unwrap();
+        let mut plan = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {OWN}")).unwrap();
+        let steps: Vec<String> =
+            plan.query_map(["key"], |row| row.get(3)).unwrap().map(|step| step.unwrap()).collect();
+        let begins =
+            ["SEARCH customer_key USING PRIMARY KEY (key=?)", "SEARCH customer USING INTEGER PRIMARY KEY"];
+        assert!(steps.iter().zip(begins).all(|(step, begins)| step.starts_with(begins)), "{steps:?}");
+    }
 }
