@@ -1,8 +1,9 @@
-//! The outbox worker: one mail at a time, on one connection, counted before it is tried.
+//! The outbox worker: one mail after another, on one connection, counted before they are tried.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 mod clocks;
@@ -13,7 +14,7 @@ use super::{Shared, clock};
 use crate::ingest;
 use crate::notify::Notify;
 use crate::smtp::{self, Outcome, Outgoing, Relay, Step, Timeouts};
-use crate::store::{Breaker, Delivery, Due, Only, Rate, Ready, Setting, StoreError, Tx, WriterGone};
+use crate::store::{Breaker, Delivery, Due, Only, Rate, Ready, Setting, Store, StoreError, Tx, WriterGone};
 use crate::token::Purpose;
 
 use clocks::Clocks;
@@ -30,6 +31,13 @@ const NOTE_AGAIN: Duration = Duration::from_millis(200);
 /// The rate of acknowledgements is looked at no more often than this.
 const RATE: Duration = Duration::from_secs(5);
 
+/// Attempts that one commit counts at most, where the relay is quick.
+const MOST_TAKEN: usize = 128;
+/// What was taken is through in so long, or less is taken at once: until its turn it cannot be held back or made late.
+const TURN: Duration = Duration::from_millis(100);
+/// Outcomes that wait to be noted at most: what an unclean end forgets is offered twice.
+const UNNOTED: usize = 32;
+
 /// The kind of the alert that the clock was set, and its two subjects.
 const CLOCK_JUMPED: &str = "clock_jumped";
 const AHEAD: &str = "ahead";
@@ -37,7 +45,7 @@ const BACK: &str = "back";
 /// The kind of the alert that the relay refuses `MAIL FROM:<>`.
 const NULL_REFUSED: &str = "null_sender_refused";
 
-/// What the last attempt came to, noted together with the next one's count.
+/// What an attempt came to.
 #[derive(Clone)]
 struct Noted {
     id: i64,
@@ -47,8 +55,8 @@ struct Noted {
 
 /// What is to be done about the outbox.
 enum Found {
-    /// Offer this: its attempt is counted.
-    Taken(Box<Due>),
+    /// Offer these: their attempts are counted.
+    Taken(Vec<Due>),
     /// Something may go out as soon as there is a connection.
     Ready,
     /// Nothing, until then.
@@ -84,7 +92,10 @@ struct Worker {
     backoff: Backoff,
     pace: Option<Pace>,
     clocks: Clocks,
-    last: Option<Noted>,
+    /// How many attempts are counted at once.
+    at_once: usize,
+    /// Outcomes that could not be noted yet.
+    unnoted: Vec<Noted>,
     /// When the breaker was last looked at.
     rate_seen: Option<Instant>,
     breaker: bool,
@@ -107,7 +118,8 @@ impl Worker {
             backoff: Backoff::new(Duration::from_secs(1), LONGEST_WAIT),
             pace: None,
             clocks: Clocks::new(clock::now(), Instant::now()),
-            last: None,
+            at_once: 1,
+            unnoted: Vec::new(),
             rate_seen: None,
             breaker: false,
             null_refused: false,
@@ -126,10 +138,10 @@ impl Worker {
                 return self.part().await;
             }
             match found {
-                Ok(Found::Taken(due)) => {
+                Ok(Found::Taken(taken)) => {
                     let shared = self.shared.clone();
                     tokio::select! {
-                        () = self.offer(&due) => {}
+                        () = self.offer_all(taken) => {}
                         () = shared.parted() => return, // `sending`: the next start offers it again, unchanged
                     }
                 }
@@ -154,14 +166,14 @@ impl Worker {
     async fn part(mut self) {
         let shared = self.shared.clone();
         tokio::select! {
-            () = self.note_last() => {}
+            () = self.note_rest() => {}
             () = shared.parted() => {}
         }
         self.relay.close().await;
     }
 
-    async fn note_last(&mut self) {
-        while self.last.is_some() {
+    async fn note_rest(&mut self) {
+        while !self.unnoted.is_empty() {
             match self.look().await {
                 Ok(_) => {}
                 Err(Trouble::Writer(_)) => return, // nobody is left to note it
@@ -173,8 +185,8 @@ impl Worker {
         }
     }
 
-    /// Notes the last attempt, puts the outbox right, and counts the next attempt where one can be made, all in one commit;
-    /// on an error all that is still to be done.
+    /// Notes what is left to note, puts the outbox right, and counts the next attempts where any can be made, all in one
+    /// commit; on an error all that is still to be done.
     async fn look(&mut self) -> Result<Found, Trouble> {
         let (now, monotonic) = (clock::now(), Instant::now());
         let jump = self.clocks.look(now, monotonic);
@@ -184,16 +196,16 @@ impl Worker {
         }
         let may_expire = self.clocks.may_expire(monotonic);
         let clock_calms = self.clock_jumped && self.clocks.is_calm(monotonic);
-        let wait = self.pace(now, monotonic).await?.wait(monotonic);
+        let pace = self.pace(now, monotonic).await?;
+        let (wait, room) = (pace.wait(monotonic), pace.room());
         let (config, policy) = (self.shared.config.clone(), self.shared.in_force.policy());
         let longest = config.retry.iter().copied().max().unwrap_or(SignedDuration::ZERO);
         let look_at_rate = self.rate_seen.is_none_or(|seen| monotonic.duration_since(seen) >= RATE);
-        let (last, tripped, is_open) = (self.last.clone(), self.breaker, self.relay.is_open());
+        let (unnoted, tripped, is_open) = (self.unnoted.clone(), self.breaker, self.relay.is_open());
+        let most = self.at_once.min(room.max(1));
         let (paced, stopping, fresh) = (!wait.is_zero(), self.shared.stop.is_cancelled(), ingest::fresh());
         let look = move |tx: &Tx<'_>| {
-            if let Some(last) = &last {
-                tx.delivered(last.id, &last.delivery, last.offered, now)?;
-            }
+            note(tx, &unnoted, now)?;
             if let Some(jump) = jump {
                 let direction = if jump.is_negative() { BACK } else { AHEAD };
                 tx.alert(now, CLOCK_JUMPED, direction, &format!("the clock was set by {jump:#}"))?;
@@ -215,17 +227,26 @@ impl Worker {
             let notify = notify(tx, &config.notify, setting)?;
             let tripped = rate.map_or(tripped, Breaker::holds);
             let only = if paced { Only::Notifications } else { Only::Anything };
-            let Ready { first, held } = tx.first_ready(&config.site, &policy, tripped, only, now)?;
-            let found = match first {
-                None if paced => Found::Nothing(None),
-                None => Found::Nothing(tx.next_attempt()?.into_iter().chain(notify).min()),
-                Some(_) if !is_open => Found::Ready,
-                Some(id) => Found::Taken(Box::new(tx.take(id)?)),
+            let mut undone = Undone { expired, held: 0 };
+            let mut taken = Vec::new();
+            while taken.len() < most {
+                let Ready { first, held } = tx.first_ready(&config.site, &policy, tripped, only, now)?;
+                undone.held += held;
+                let Some(id) = first else { break };
+                if !is_open {
+                    return Ok((rate, undone, Found::Ready));
+                }
+                taken.push(tx.take(id)?);
+            }
+            let found = match taken.is_empty() {
+                false => Found::Taken(taken),
+                true if paced => Found::Nothing(None),
+                true => Found::Nothing(tx.next_attempt()?.into_iter().chain(notify).min()),
             };
-            Ok((rate, Undone { expired, held }, found))
+            Ok((rate, undone, found))
         };
         let (rate, undone, found) = self.store(look).await?;
-        self.last = None;
+        self.unnoted.clear();
         self.clock_jumped &= !clock_calms;
         undone.log();
         if let Some(rate) = rate {
@@ -293,8 +314,51 @@ impl Worker {
         }
     }
 
-    /// Offers a row, and keeps what came of it to be noted.
-    async fn offer(&mut self, due: &Due) {
+    /// Offers what was taken, row by row, while what came of the last ones is being noted: as many in a commit as there are
+    /// by then, so that no row waits for the disk.
+    async fn offer_all(&mut self, taken: Vec<Due>) {
+        let (started, full) = (Instant::now(), taken.len() == self.at_once);
+        let (tell, mut told) = mpsc::channel(UNNOTED);
+        let shared = self.shared.clone();
+        let noting = async {
+            let mut unnoted = Vec::new();
+            while told.recv_many(&mut unnoted, UNNOTED).await > 0 {
+                let some = unnoted.clone();
+                let work = move |store: &mut Store| store.transaction(|tx| note(tx, &some, clock::now()));
+                match shared.writer.call(work).await {
+                    Ok(Ok(())) => unnoted.clear(),
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "an outcome cannot be noted; it is tried again")
+                    }
+                    Err(WriterGone) => shared.stop.cancel(),
+                }
+            }
+            unnoted
+        };
+        let offering = async {
+            for due in &taken {
+                let noted = if self.relay.is_open() && !self.shared.stop.is_cancelled() {
+                    self.offer(due).await
+                } else {
+                    Noted { id: due.id, delivery: Delivery::Untried(None), offered: false }
+                };
+                if tell.send(noted).await.is_err() {
+                    return; // it ends after us
+                }
+            }
+            drop(tell);
+        };
+        let ((), unnoted) = tokio::join!(offering, noting);
+        self.unnoted = unnoted;
+        self.at_once = match started.elapsed() < TURN {
+            true if full => (2 * self.at_once).min(MOST_TAKEN),
+            true => self.at_once,
+            false => (self.at_once / 2).max(1),
+        };
+    }
+
+    /// Offers a row; what came of it is still to be noted.
+    async fn offer(&mut self, due: &Due) -> Noted {
         let outcome = self.send(due).await;
         log(due, &outcome);
         let noted = judge(due, outcome, &self.shared.config.retry, clock::now());
@@ -302,7 +366,7 @@ impl Worker {
         if let Some(pace) = self.pace.as_mut().filter(|_| counts) {
             pace.count(Instant::now());
         }
-        self.last = Some(noted);
+        noted
     }
 
     /// Sends a row. A relay that refuses the null sender is asked once more with From as the envelope's sender; one that
@@ -385,11 +449,16 @@ fn judge(due: &Due, outcome: Outcome, retry: &[SignedDuration], now: Timestamp) 
     let offered = outcome.step() >= Step::Data;
     let delivery = match outcome {
         Outcome::Sent { .. } => Delivery::Sent,
-        Outcome::Deferred { reply, step, .. } if step < Step::MailFrom => Delivery::Untried(reply),
+        Outcome::Deferred { reply, step, .. } if step < Step::MailFrom => Delivery::Untried(Some(reply)),
         Outcome::Deferred { reply, .. } => later(reply),
         Outcome::Refused { reply, .. } => Delivery::Refused(reply),
     };
     Noted { id: due.id, delivery, offered }
+}
+
+/// Notes what attempts came to.
+fn note(tx: &Tx<'_>, noted: &[Noted], now: Timestamp) -> Result<(), StoreError> {
+    noted.iter().try_for_each(|noted| tx.delivered(noted.id, &noted.delivery, noted.offered, now))
 }
 
 /// Makes the mails to people; what keeps them from being written must not keep acknowledgements back.

@@ -109,12 +109,19 @@ impl VocabularyBuilder {
             _ => None,
         });
         let choices = self.choices.into_values();
+        let mut within = vec![Vec::new(); lists.len()];
+        for (choice, lists) in choices.iter().enumerate() {
+            for list in lists {
+                within.get_mut(*list).into_iter().for_each(|choices| choices.push(choice));
+            }
+        }
         Vocabulary {
             nears: Nears::new(nears),
             entries: entries(&symbols),
             rows,
             lists,
             choices,
+            within,
             begun,
             symbols,
         }
@@ -203,6 +210,8 @@ pub(super) struct Vocabulary {
     /// Per list, its alternatives as written, each with its first word.
     lists: Vec<Vec<(Symbol, RowId)>>,
     choices: Vec<Vec<ListId>>,
+    /// Per list, the choices that it is in.
+    within: Vec<Vec<ChoiceId>>,
     /// Per symbol, the lists with an alternative that begins with it.
     begun: Vec<Vec<ListId>>,
     /// The words themselves.
@@ -312,7 +321,11 @@ impl Vocabulary {
         for list in runs.numbers().filter_map(|symbol| self.begun.get(symbol)).flatten() {
             spans.value_or(*list, OnceCell::new);
         }
-        Sightings { vocabulary: self, symbols, bounds, runs, places, spans }
+        let mut choices = vec![false; self.choices.len()];
+        for choice in spans.numbers().filter_map(|list| self.within.get(list)).flatten() {
+            choices.get_mut(*choice).into_iter().for_each(|seen| *seen = true);
+        }
+        Sightings { vocabulary: self, symbols, bounds, runs, places, spans, choices }
     }
 
     /// All that a word is, separator in front.
@@ -356,6 +369,8 @@ pub(super) struct Sightings<'v> {
     places: Vec<usize>,
     /// Per list, once asked; none of the others has a first word here.
     spans: Few<OnceCell<Box<[Span]>>>,
+    /// Per choice, whether one of its lists is among them.
+    choices: Vec<bool>,
 }
 
 impl Sightings<'_> {
@@ -366,8 +381,7 @@ impl Sightings<'_> {
 
     /// Whether one of the alternatives can be in the text, as far as is known without looking.
     pub fn may_have(&self, choice: ChoiceId) -> bool {
-        let may_have = |cell: &OnceCell<Box<[Span]>>| cell.get().is_none_or(|spans| !spans.is_empty());
-        self.vocabulary.lists_of(choice).iter().any(|list| self.spans.get(*list).is_some_and(may_have))
+        self.choices.get(choice).copied().unwrap_or_default()
     }
 
     /// Where the alternatives stand, each within a sentence, in order.

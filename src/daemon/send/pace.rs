@@ -30,6 +30,11 @@ impl Pace {
         self.tried.push_back(now);
     }
 
+    /// How many may go out until the hour that was last looked at is full.
+    pub(super) fn room(&self) -> usize {
+        usize::try_from(self.per_hour).unwrap_or(usize::MAX).saturating_sub(self.tried.len())
+    }
+
     /// How long the next one must wait.
     pub(super) fn wait(&mut self, now: Instant) -> Duration {
         while self.tried.front().is_some_and(|first| now.duration_since(*first) >= HOUR) {
@@ -50,8 +55,9 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::resumed(2, &[], (Timestamp::UNIX_EPOCH, start));
         pace.count(start);
-        assert_eq!(pace.wait(start), Duration::ZERO);
+        assert_eq!((pace.wait(start), pace.room()), (Duration::ZERO, 1));
         pace.count(start + Duration::from_secs(60));
+        assert_eq!(pace.room(), 0);
         assert_eq!(pace.wait(start + Duration::from_secs(120)), Duration::from_secs(3480));
         assert_eq!(pace.wait(start + HOUR), Duration::ZERO);
     }

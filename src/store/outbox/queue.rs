@@ -41,8 +41,8 @@ impl Due {
 pub enum Delivery {
     /// Accepted.
     Sent,
-    /// The relay never heard of it, for this reason: it stays as it was.
-    Untried(String),
+    /// The relay never heard of it, for this reason, or because it was not its turn: it stays as it was.
+    Untried(Option<String>),
     /// Again at this time, for this reason.
     Later(Timestamp, String),
     /// Never, for this reason.
@@ -214,7 +214,7 @@ impl Tx<'_> {
     pub fn delivered(&self, id: i64, delivery: &Delivery, offered: bool, now: Timestamp) -> Result<()> {
         let (state, next, error) = match delivery {
             Delivery::Sent => ("sent", None, None),
-            Delivery::Untried(error) => ("due", None, Some(error)),
+            Delivery::Untried(error) => ("due", None, error.as_ref()),
             Delivery::Later(next, error) => ("due", Some(*next), Some(error)),
             Delivery::Refused(error) => ("refused", None, Some(error)),
         };
@@ -222,7 +222,8 @@ impl Tx<'_> {
         let noted: Option<(Option<i64>, u32, String)> = self
             .connection
             .prepare_cached(
-                "UPDATE outbox SET state = ?2, next_attempt = coalesce(?3, next_attempt), last_error = ?4,
+                "UPDATE outbox SET state = ?2, next_attempt = coalesce(?3, next_attempt),
+                        last_error = coalesce(?4, CASE WHEN ?7 THEN last_error END),
                         sent = CASE WHEN ?2 = 'sent' THEN ?5 END,
                         offered = offered OR ?6,
                         tried = CASE WHEN ?7 THEN tried ELSE ?5 END,

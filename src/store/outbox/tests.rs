@@ -100,7 +100,7 @@ fn what_the_relay_never_heard_of_stays_as_it_was() {
     let before = store.read(|tx| tx.outbox(None)).unwrap().remove(0);
     let due = store.transaction(|tx| tx.take(before.id)).unwrap();
     assert_eq!((due.attempts, states(&store)[0]), (1, OutboxState::Sending));
-    let untried = Delivery::Untried("refused".to_owned());
+    let untried = Delivery::Untried(Some("refused".to_owned()));
     store.transaction(|tx| tx.delivered(due.id, &untried, false, time(NOW + 60))).unwrap();
     let after = store.read(|tx| tx.outbox(None)).unwrap().remove(0);
     assert_eq!(after, OutboxRow { last_error: Some("refused".to_owned()), ..before });
