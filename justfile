@@ -14,6 +14,10 @@ test *args:
 torture *args:
     scripts/torture {{args}}
 
+# the daemon before mail servers and relays that lie, stall and attack, with the memory each script took
+hostile *args:
+    scripts/tabled 'script | servers | connections | time | peak memory' --test hostile {{args}} -- --nocapture
+
 # the real daemon on a dozen mails, on loopback
 demo *args:
     cargo demo {{args}}

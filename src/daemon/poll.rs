@@ -29,8 +29,17 @@ use settle::Done;
 const IDLE_RENEWAL: Duration = Duration::from_secs(9 * 60);
 /// Waits after a failure grow up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// News that turns out to be none is listened to ever more seldom: at first after this, which delays no mail,
+const AFTER_FALSE_NEWS: Duration = Duration::from_millis(10);
+/// and at last after this.
+const LONGEST_DEAFNESS: Duration = Duration::from_secs(60);
 /// A refused login is tried again, slowly: too many tries lock an account.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
+
+/// The kind of the alert that nothing can be settled in a folder, and what is to be done about it.
+const READ_ONLY: &str = "folder_read_only";
+const SEE_TO_READ_ONLY: &str =
+    "the user may not move, flag or delete mail here: give it the right to, or say after = \"keep\"";
 
 /// Why a visit ended.
 #[derive(Debug, thiserror::Error)]
@@ -118,18 +127,28 @@ impl<'a> Watch<'a> {
             );
             self.suspects.clear(); // they were UIDs of another UIDVALIDITY
         }
-        let mut woken = Woken::News;
+        let mut woken = None;
+        let mut false_news = Backoff::new(AFTER_FALSE_NEWS, LONGEST_DEAFNESS);
         loop {
             let found = self.pass(&mut session, &mut folder).await?;
             self.backoff.reset();
-            self.idle_deaf |= found > 0 && woken == Woken::Timeout && session.idles();
+            self.show_alert(&mut session);
+            self.idle_deaf |= found > 0 && woken == Some(Woken::Timeout) && session.idles();
+            if found == 0 && woken == Some(Woken::News) {
+                tokio::select! {
+                    () = tokio::time::sleep(false_news.next(jitter())) => {}
+                    () = over.cancelled() => {}
+                }
+            } else {
+                false_news.reset();
+            }
             if over.is_cancelled() {
                 break;
             }
             let poll = self.mailbox.poll.unsigned_abs();
             let at_most = if session.idles() && !self.idle_deaf { IDLE_RENEWAL } else { poll };
-            woken = session.wait(at_most, &over).await?;
-            if woken == Woken::Cancelled {
+            woken = Some(session.wait(at_most, &over).await?);
+            if woken == Some(Woken::Cancelled) {
                 break;
             }
         }
@@ -141,8 +160,45 @@ impl<'a> Watch<'a> {
     async fn enrol(&self, selected: &Selected) -> Result<Folder, VisitError> {
         let (mailbox, name, backlog) =
             (self.mailbox.name.clone(), self.folder.to_owned(), self.mailbox.backlog);
-        let Selected { uid_validity, uid_next, .. } = *selected;
-        self.store(move |tx, now| tx.folder(&mailbox, &name, uid_validity, uid_next, backlog, now)).await
+        let Selected { uid_validity, uid_next, tells_uid_next, read_only, .. } = *selected;
+        let settles = !self.again && self.mailbox.after != After::Keep;
+        let (folder, given_anew) = self
+            .store(move |tx, now| {
+                let subject = folder_subject(&mailbox, &name);
+                match read_only && settles {
+                    true => tx.alert(now, READ_ONLY, &subject, SEE_TO_READ_ONLY)?,
+                    false => tx.alert_ends(now, READ_ONLY, &subject)?,
+                }
+                let given_anew =
+                    tells_uid_next && tx.put_aside_reused_uids(&mailbox, &name, uid_validity, uid_next)?;
+                Ok((tx.folder(&mailbox, &name, uid_validity, uid_next, backlog, now)?, given_anew))
+            })
+            .await?;
+        let (mailbox, name) = (&self.mailbox.name, self.folder);
+        if read_only && settles {
+            tracing::error!(mailbox, folder = name, "the folder is read-only: stored mails stay as they are");
+        }
+        if given_anew {
+            tracing::warn!(
+                mailbox,
+                folder = name,
+                uid_next,
+                "the server gives UIDs anew under an old UIDVALIDITY; the folder is listed again"
+            );
+        }
+        Ok(folder)
+    }
+
+    /// RFC 3501 §7.1: an ALERT is for a person.
+    fn show_alert(&self, session: &mut Session) {
+        if let Some(text) = session.take_alert() {
+            tracing::warn!(
+                mailbox = self.mailbox.name,
+                folder = self.folder,
+                text,
+                "the server asks that a person reads this"
+            );
+        }
     }
 
     /// Whether nothing new is to be begun: the turn is over, or the disk is full, which ends it.

@@ -4,7 +4,8 @@
 //! from its start at every read, and imap-proto recurses at every parenthesis. The guard follows the framing
 //! of responses as the bytes pass, and ends the connection at the first one that breaks a limit. It is
 //! stricter than the grammar where the grammar would let the two disagree about where a response ends:
-//! literals are let through only where we asked for one.
+//! literals are let through only where we asked for one. Folder names in raw 8-bit bytes, which the parser does not
+//! read, become question marks: one such folder must not make the others unreachable.
 
 use std::io;
 use std::pin::Pin;
@@ -60,24 +61,32 @@ impl Framing {
     }
 
     /// Takes the next bytes, cut anywhere.
-    fn take(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
+    fn take(&mut self, mut bytes: &mut [u8]) -> Result<(), Violation> {
         self.received += bytes.len() as u64;
         while !bytes.is_empty() {
-            if self.literal_left > 0 {
-                let skip = usize::try_from(self.literal_left).map_or(bytes.len(), |n| n.min(bytes.len()));
-                self.literal_left -= skip as u64;
-                bytes = bytes.split_at(skip).1;
-                continue;
-            }
+            let left = usize::try_from(self.literal_left).unwrap_or(usize::MAX);
             let feed = bytes.iter().position(|&b| b == b'\n');
-            let (part, rest) = bytes.split_at(feed.map_or(bytes.len(), |at| at + 1));
+            let end = if left > 0 { left } else { feed.map_or(bytes.len(), |at| at + 1) };
+            let (part, rest) = bytes.split_at_mut(end.min(bytes.len()));
             bytes = rest;
-            self.take_text(part)?;
-            if feed.is_some() {
+            if left > 0 {
+                self.literal_left -= part.len() as u64;
+            } else {
+                self.take_text(part)?;
+            }
+            if self.lists_folders() {
+                part.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'?');
+            }
+            if left == 0 && feed.is_some() {
                 self.end_line()?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the response names a folder.
+    fn lists_folders(&self) -> bool {
+        self.head.eq_ignore_ascii_case(b"* LIST ")
     }
 
     fn take_text(&mut self, part: &[u8]) -> Result<(), Violation> {
@@ -101,8 +110,7 @@ impl Framing {
         let message_data = matches!(self.head.as_slice(), [b'*', b' ', digit, ..] if digit.is_ascii_digit());
         if let Some((before, size)) = announced(line) {
             let body = message_data && (before.ends_with(b"] ") || before.ends_with(b"> "));
-            let folder = self.head.eq_ignore_ascii_case(b"* LIST ");
-            if !body && !folder {
+            if !body && !self.lists_folders() {
                 return Err(Violation::StrayLiteral);
             }
             self.literals = self.literals.saturating_add(size);
@@ -178,7 +186,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        let read = buf.filled().get(before..).unwrap_or_default();
+        let read = buf.filled_mut().get_mut(before..).unwrap_or_default();
         Poll::Ready(
             self.framing.take(read).map_err(|broken| io::Error::new(io::ErrorKind::InvalidData, broken)),
         )
@@ -205,7 +213,19 @@ mod tests {
 
     fn framing(text: &[u8], max_literal: u64) -> Result<Framing, Violation> {
         let mut framing = Framing { max_literal, ..Framing::new() };
-        framing.take(text).map(|()| framing)
+        framing.take(&mut text.to_vec()).map(|()| framing)
+    }
+
+    #[test]
+    fn raw_bytes_in_folder_names_become_question_marks_and_nothing_else_does() {
+        let list = b"* LIST () \"/\" \"t\xe9cnico\"\r\n* LIST () \"/\" {3}\r\na\xe9b\r\n";
+        let mail = b"* 1 FETCH (UID 1 BODY[] {2}\r\n\xc3\xa9)\r\na1 OK \xc3\xa9\r\n";
+        let mut all = [&list[..], mail].concat();
+        let mut framing = Framing { max_literal: 2, ..Framing::new() };
+        all.chunks_mut(1).try_for_each(|byte| framing.take(byte)).unwrap();
+        let (names, rest) = all.split_at(list.len());
+        assert_eq!(names, b"* LIST () \"/\" \"t?cnico\"\r\n* LIST () \"/\" {3}\r\na?b\r\n");
+        assert_eq!(rest, mail);
     }
 
     #[test]
@@ -247,7 +267,7 @@ mod tests {
             cut in 1..20_usize,
         ) {
             let mut pieces = Framing { max_literal: 40, ..Framing::new() };
-            let cut = text.chunks(cut).try_for_each(|piece| pieces.take(piece));
+            let cut = text.clone().chunks_mut(cut).try_for_each(|piece| pieces.take(piece));
             let whole = framing(&text, 40);
             prop_assert_eq!(cut.is_ok(), whole.is_ok());
             if let (Err(cut), Err(whole)) = (&cut, &whole) { prop_assert_eq!(cut, whole) }

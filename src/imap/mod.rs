@@ -228,6 +228,9 @@ pub enum Violation {
     /// UIDVALIDITY is missing or 0, so UIDs mean nothing (RFC 3501 §2.3.1.1).
     #[error("the folder has no UIDVALIDITY")]
     NoUidValidity,
+    /// UIDVALIDITY changed while the folder was selected: its UIDs name other mails now.
+    #[error("the folder's UIDVALIDITY changed meanwhile")]
+    Renumbered,
     /// More mail than the limit of the fetch.
     #[error("mails larger than announced")]
     TooMuch,
@@ -251,6 +254,16 @@ impl Session {
     /// Tells whether the server pushes news, so that waiting longer than the polling interval makes sense.
     pub fn idles(&self) -> bool {
         self.idle
+    }
+
+    /// What the server last wanted a person to read (RFC 3501 §7.1 ALERT), once.
+    pub fn take_alert(&mut self) -> Option<String> {
+        self.wire.alert.take()
+    }
+
+    /// Tells whether nothing can be settled in the selected folder.
+    pub fn is_read_only(&self) -> bool {
+        self.selected.is_some_and(|selected| selected.read_only)
     }
 
     fn has(&self, capability: &str) -> bool {

@@ -14,6 +14,8 @@ pub struct Selected {
     pub uid_validity: u32,
     /// No mail has this UID or a higher one yet.
     pub uid_next: u32,
+    /// The server told that, so that it never falls (RFC 3501 §2.3.1.1); else it is one above the highest UID there is.
+    pub tells_uid_next: bool,
     /// How many mails there are.
     pub exists: u32,
     /// Nothing can be settled here.
@@ -42,6 +44,7 @@ impl Session {
     async fn open_folder(&mut self, command: &'static str, folder: &str) -> Result<Selected, ImapError> {
         let name = self.locate(folder).await?;
         self.selected = None;
+        self.wire.stop_counting();
         let (mut uid_validity, mut uid_next, mut exists) = (0, None, 0);
         let (mut read_only, mut keywords_permitted) = (command == "EXAMINE", false);
         let each = |response: &Response<'_>| match response {
@@ -62,8 +65,10 @@ impl Session {
         if uid_validity == 0 {
             return Err(ImapError::Protocol { command, violation: Violation::NoUidValidity });
         }
-        self.wire.start_counting(exists);
-        let mut selected = Selected { uid_validity, uid_next: 1, exists, read_only, keywords_permitted };
+        self.wire.start_counting(exists, uid_validity);
+        let tells_uid_next = uid_next.is_some();
+        let mut selected =
+            Selected { uid_validity, uid_next: 1, tells_uid_next, exists, read_only, keywords_permitted };
         self.selected = Some(selected);
         selected.uid_next = match uid_next {
             Some(uid_next) => uid_next,

@@ -31,6 +31,10 @@ pub(super) struct Wire {
     exists: u32,
     /// Mail was announced since the flag was last lowered.
     pub(super) news: bool,
+    /// What the UIDs of the selected folder count from, once it is selected.
+    uid_validity: Option<u32>,
+    /// What the server wants a person to read.
+    pub(super) alert: Option<String>,
 }
 
 /// A command on its way.
@@ -51,7 +55,17 @@ pub(super) enum Continued {
 impl Wire {
     pub(super) fn new(stream: Stream, timeouts: Timeouts) -> Self {
         let client = Client::new(Guarded::new(stream));
-        Self { client, timeouts, tag: 0, responses: 0, busy: false, exists: 0, news: false }
+        Self {
+            client,
+            timeouts,
+            tag: 0,
+            responses: 0,
+            busy: false,
+            exists: 0,
+            news: false,
+            uid_validity: None,
+            alert: None,
+        }
     }
 
     /// The bare stream, for a TLS handshake; what the server sent ahead of it is an injection.
@@ -175,9 +189,14 @@ impl Wire {
         self.exists == 0
     }
 
-    /// Mails in the folder now selected, before any are announced.
-    pub(super) fn start_counting(&mut self, exists: u32) {
-        (self.exists, self.news) = (exists, false);
+    /// No folder is selected any more.
+    pub(super) fn stop_counting(&mut self) {
+        self.uid_validity = None;
+    }
+
+    /// Mails in the folder now selected, before any are announced, and its UIDVALIDITY.
+    pub(super) fn start_counting(&mut self, exists: u32, uid_validity: u32) {
+        (self.exists, self.news, self.uid_validity) = (exists, false, Some(uid_validity));
     }
 
     /// Reads one response.
@@ -206,6 +225,9 @@ impl Wire {
                         Response::Data { status: Status::Bye, outcome } if command != "LOGOUT" => {
                             Err(ImapError::Bye(words(outcome)))
                         }
+                        response if self.is_renumbered(response) => {
+                            Err(ImapError::Protocol { command, violation: Violation::Renumbered })
+                        }
                         response => Ok(read(response)),
                     };
                 }
@@ -232,8 +254,21 @@ impl Wire {
                 self.exists = *exists;
             }
             Response::Expunge(_) => self.exists = self.exists.saturating_sub(1),
+            // RFC 3501 §7.1: a person must see it.
+            Response::Data { outcome, .. } | Response::Done { outcome, .. }
+                if outcome.code == Some(ResponseCode::Alert) =>
+            {
+                self.alert = Some(words(outcome));
+            }
             _ => {}
         }
+    }
+
+    /// Whether the selected folder got another UIDVALIDITY under us.
+    fn is_renumbered(&self, response: &Response<'_>) -> bool {
+        let Response::Data { outcome, .. } = response else { return false };
+        let Some(ResponseCode::UidValidity(now)) = outcome.code else { return false };
+        self.uid_validity.is_some_and(|then| then != now)
     }
 }
 

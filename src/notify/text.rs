@@ -191,6 +191,7 @@ impl Notice<'_> {
             "cannot_move" | "cannot_settle" => {
                 ("no se pudo archivar un correo", "a mail could not be moved or flagged")
             }
+            "folder_read_only" => ("carpeta de solo lectura", "a folder is read-only"),
             "rescan_failed" => ("falló la relectura del buzón", "a rescan failed"),
             "search_index" => ("índice de búsqueda dañado", "the search index is damaged"),
             _ => ("aviso", "notice"),

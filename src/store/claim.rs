@@ -152,6 +152,24 @@ impl Tx<'_> {
         Ok(enrolled)
     }
 
+    /// A server that was put back from a backup may give UIDs anew under the same UIDVALIDITY, which it must not
+    /// (RFC 3501 §2.3.1.1). What the cursor and the rows of a folder mean is unknown then, as after a new UIDVALIDITY: its
+    /// row is put aside, so that [`Self::folder`] enrols the folder anew. Says whether that was so.
+    pub fn put_aside_reused_uids(
+        &self,
+        mailbox: &str,
+        name: &str,
+        uid_validity: u32,
+        uid_next: u32,
+    ) -> Result<bool> {
+        let aside = self.connection.execute(
+            "UPDATE folder SET uidvalidity = -id
+             WHERE mailbox = ?1 AND name = ?2 AND uidvalidity = ?3 AND last_uid >= ?4",
+            params![mailbox, name, uid_validity, uid_next],
+        )?;
+        Ok(aside > 0)
+    }
+
     /// A UID of another UIDVALIDITY names nothing any more: what was claimed by it is listed again by its new one,
     /// what was to be settled is found by its content.
     fn forget_other_uids(&self, mailbox: &str, name: &str, uid_validity: u32) -> Result<()> {

@@ -217,7 +217,8 @@ impl Tx<'_> {
         let read: Option<(u32, u32, i64)> = self
             .connection
             .prepare_cached(
-                "SELECT uidvalidity, last_uid, last_poll FROM folder WHERE mailbox = ?1 AND name = ?2
+                "SELECT uidvalidity, last_uid, last_poll FROM folder
+                 WHERE mailbox = ?1 AND name = ?2 AND uidvalidity > 0
                  ORDER BY last_poll DESC, id DESC LIMIT 1",
             )?
             .query_row([mailbox, name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))

@@ -51,7 +51,7 @@ impl Default for Options {
 }
 
 /// What the server does instead of its duty, once or always.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Fault {
     /// A tagged NO with this text; nothing is done.
     No(&'static str),
@@ -72,10 +72,14 @@ pub enum Fault {
     CutAt(usize),
     /// The same, counted from the first byte of the answer's first literal.
     CutInLiteral(usize),
+    /// The same, the connection being reset (RST) and not closed.
+    ResetInLiteral(usize),
     /// These bytes in place of the answer, `{tag}` in them replaced by the command's; nothing is done.
     Raw(Vec<u8>),
     /// These bytes in front of the answer.
     Also(Vec<u8>),
+    /// The command is carried out, and its answer is changed so.
+    Edited(fn(Vec<u8>) -> Vec<u8>),
 }
 
 /// A mail as a folder holds it.
@@ -143,6 +147,10 @@ impl ImapPeer {
         self.change(|world| password.clone_into(&mut world.user(user).password));
     }
 
+    pub fn make_folder(&self, user: &str, folder: &str) {
+        self.shared.lock().make_folder(user, folder);
+    }
+
     // ── the folders ───────────────────────────────────────────────────────────────────────────────────
 
     /// Lays a mail into a folder, tells every client that idles there, and returns its UID.
@@ -200,6 +208,16 @@ impl ImapPeer {
         });
     }
 
+    /// Counts the next mails of a folder from this UID on, whatever was there before, and tells nobody.
+    pub fn set_uidnext(&self, user: &str, folder: &str, uidnext: u32) {
+        self.shared.lock().folder(user, folder).uidnext = uidnext;
+    }
+
+    /// Gives a folder this UIDVALIDITY, its UIDs staying as they are, and tells nobody.
+    pub fn set_uidvalidity(&self, user: &str, folder: &str, uidvalidity: u32) {
+        self.shared.lock().folder(user, folder).uidvalidity = uidvalidity;
+    }
+
     /// What a folder holds, by UID; nothing when there is no such folder.
     pub fn messages(&self, user: &str, folder: &str) -> Vec<StoredMail> {
         let mut world = self.shared.lock();
@@ -241,6 +259,13 @@ impl ImapPeer {
     /// Ends every fault that has not happened yet.
     pub fn no_faults(&self) {
         self.shared.lock().traps.clear();
+    }
+
+    /// Waits until every fault has happened that is not for always.
+    pub fn wait_until_played(&self) {
+        let met = self.wait(|world| world.traps.iter().all(|trap| trap.pass.is_none()));
+        let left: Vec<_> = self.shared.lock().traps.iter().map(|trap| trap.pattern.clone()).collect();
+        assert!(met, "{left:?} were never asked; commands: {:#?}", self.commands());
     }
 
     /// Answers every command that is being held.

@@ -28,6 +28,9 @@ impl Watch<'_> {
             // left from before `after` was changed
             return self.store(move |tx, _| tx.settled(done.iter().map(|mail| mail.id))).await;
         }
+        if session.is_read_only() {
+            return Ok(()); // the next visit to which the folder is open settles them
+        }
         let mut places: BTreeMap<Place, Vec<&Done>> = BTreeMap::new();
         for mail in &done {
             places

@@ -20,19 +20,32 @@ S {{tag}} OK done"
     ))
     .await;
     let mut session = session.unwrap();
-    let first =
-        Selected { uid_validity: 7, uid_next: 10, exists: 2, read_only: false, keywords_permitted: true };
+    let first = Selected {
+        uid_validity: 7,
+        uid_next: 10,
+        tells_uid_next: true,
+        exists: 2,
+        read_only: false,
+        keywords_permitted: true,
+    };
     assert_eq!(session.select("INBOX").await.unwrap(), first);
     let empty = Selected {
         uid_validity: u32::MAX,
         uid_next: 1,
+        tells_uid_next: false,
         exists: 0,
         read_only: true,
         keywords_permitted: false,
     };
     assert_eq!(session.examine("inbox").await.unwrap(), empty);
-    let without_uidnext =
-        Selected { uid_validity: 8, uid_next: 42, exists: 3, read_only: true, keywords_permitted: true };
+    let without_uidnext = Selected {
+        uid_validity: 8,
+        uid_next: 42,
+        tells_uid_next: false,
+        exists: 3,
+        read_only: true,
+        keywords_permitted: true,
+    };
     assert_eq!(session.select("INBOX").await.unwrap(), without_uidnext);
 }
 

@@ -15,7 +15,7 @@ CREATE TABLE folder (
     id               INTEGER PRIMARY KEY,
     mailbox          TEXT    NOT NULL,
     name             TEXT    NOT NULL,
-    uidvalidity      INTEGER NOT NULL,
+    uidvalidity      INTEGER NOT NULL,           -- negative: put aside, since the server gave its UIDs anew
     last_uid         INTEGER NOT NULL DEFAULT 0, -- every UID up to it has an arrival row
     enrolled_uidnext INTEGER NOT NULL,           -- UIDs below it were there at enrolment: no ack (I18)
     backlog_before   INTEGER NOT NULL,           -- at enrolment: what arrived before is ignored

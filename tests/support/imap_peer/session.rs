@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use rustix::net::sockopt::set_socket_linger;
 
 use super::open::{Open, inbox_in_capitals};
 use super::parse::{Command, Token, read_command};
@@ -27,8 +29,10 @@ pub fn serve(shared: &Shared, stream: TcpStream) {
     };
     if let (Ok(writer), Ok(end)) = (stream.try_clone(), stream.try_clone()) {
         let mut session = Session { shared, id, reader: BufReader::new(stream), writer };
-        let _ = session.run(); // an I/O error is the client's end of the connection
-        let _ = end.shutdown(Shutdown::Both);
+        let ended = session.run(); // an I/O error is the client's end of the connection, or a reset of ours
+        if !ended.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
+            let _ = end.shutdown(Shutdown::Both); // it would make of the reset an orderly end
+        }
     }
     shared.lock().views.remove(&id);
     shared.changed.notify_all();
@@ -79,7 +83,8 @@ impl Session<'_> {
         let tag = &command.tag;
         let mut out = Vec::new();
         let mut end = usize::MAX;
-        let mut in_literal = false;
+        let (mut in_literal, mut resets) = (false, false);
+        let mut edit: fn(Vec<u8>) -> Vec<u8> = |answer| answer;
         match fault {
             None => {}
             Some(Fault::No(why)) => {
@@ -99,6 +104,8 @@ impl Session<'_> {
             Some(Fault::Hold) => self.wait_for_release(releases),
             Some(Fault::CutAt(bytes)) => end = bytes,
             Some(Fault::CutInLiteral(bytes)) => (end, in_literal) = (bytes, true),
+            Some(Fault::ResetInLiteral(bytes)) => (end, in_literal, resets) = (bytes, true, true),
+            Some(Fault::Edited(how)) => edit = how,
         }
         let tagged = self.carry_out(command, &mut out)?;
         self.shared.changed.notify_all();
@@ -110,11 +117,18 @@ impl Session<'_> {
             Tagged::Logout => out.extend(format!("* BYE see you\r\n{tag} OK done\r\n").bytes()),
             Tagged::Done => {}
         }
+        let out = edit(out);
         if in_literal {
             let opened = out.windows(3).position(|bytes| bytes == b"}\r\n").map_or(0, |at| at + 3);
             end = end.saturating_add(opened);
         }
         if end < out.len() {
+            if resets {
+                set_socket_linger(&self.writer, Some(Duration::ZERO))?;
+                self.writer.write_all(&out[..end])?;
+                thread::sleep(Duration::from_millis(50)); // a reset overtakes what is not read yet
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
             return self.writer.write_all(&out[..end]).map(|()| false);
         }
         self.writer.write_all(&out).map(|()| goes_on)
