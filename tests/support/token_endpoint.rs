@@ -159,7 +159,7 @@ fn answer(state: &mut State, asked: Asked, bearer: &str) -> (u16, String) {
                 200,
                 format!(r#"{{"active":true,"username":"{}","email":"{0}","scope":"mail"}}"#, state.user),
             ),
-            false => (401, r#"{"error":"invalid_token"}"#.to_owned()),
+            false => (200, r#"{"active":false}"#.to_owned()), // RFC 7662 §2.2
         };
     }
     state.asked.push(asked.clone());
