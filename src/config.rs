@@ -14,6 +14,7 @@ use crate::site::Site;
 use crate::store::DATABASE;
 use crate::ticket::Impact;
 use crate::token::Keyring;
+use crate::tokens::{TokenError, Tokens};
 
 mod file;
 mod read;
@@ -83,17 +84,67 @@ pub struct Server {
     pub tls: Tls,
     /// A file of PEM certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// User and password; `None` for an SMTP relay that asks for none.
+    /// Who logs in, and how; `None` for an SMTP relay that asks for nobody.
     pub login: Option<Login>,
 }
 
-/// User and password.
+/// Who logs in, and how.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The user's name.
     pub user: String,
+    /// What proves it.
+    pub proof: Proof,
+}
+
+/// What proves who somebody is.
+#[derive(Debug, Clone)]
+pub enum Proof {
     /// The password, as read from its file at start (I16).
-    pub password: SecretString,
+    Password(SecretString),
+    /// An access token, had anew whenever the last one ends.
+    Token(Arc<Tokens>),
+}
+
+/// What a server is shown in one login.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// A password.
+    Password(SecretString),
+    /// An access token.
+    Token(SecretString),
+}
+
+impl Login {
+    /// With a password.
+    pub fn with_password(user: &str, password: &str) -> Self {
+        Self { user: user.to_owned(), proof: Proof::Password(SecretString::from(password)) }
+    }
+
+    /// What is shown first.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub async fn credential(&self) -> Result<Credential, TokenError> {
+        match &self.proof {
+            Proof::Password(password) => Ok(Credential::Password(password.clone())),
+            Proof::Token(tokens) => tokens.access(None).await.map(Credential::Token),
+        }
+    }
+
+    /// What is shown once the server has refused that: a token may have been revoked before its end. `None`: there is
+    /// nothing else.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub async fn another(&self, refused: &Credential) -> Result<Option<Credential>, TokenError> {
+        match (&self.proof, refused) {
+            (Proof::Token(tokens), Credential::Token(refused)) => {
+                tokens.access(Some(refused)).await.map(|token| Some(Credential::Token(token)))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 /// One `[[mailbox]]`.
@@ -224,7 +275,7 @@ impl Config {
             .map_err(|why| ConfigError::Unreadable { path: path.display().to_string(), why })?;
         let source = Arc::new(Source { name: path.display().to_string(), text });
         let beside = path.parent().unwrap_or(Path::new("."));
-        let mut reader = Reader { source, beside, secrets, problems: Vec::new() };
+        let mut reader = Reader { source, beside, secrets, state_dir: PathBuf::new(), problems: Vec::new() };
         let config = reader.config();
         let (warnings, errors): (Vec<_>, Vec<_>) =
             reader.problems.into_iter().partition(|problem| problem.severity == Severity::Warning);

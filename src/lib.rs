@@ -22,9 +22,12 @@ pub mod reply;
 pub mod policy;
 pub mod notify;
 pub mod triage;
+pub mod oauth;
 // ── shell ─────────────────────────────────────────────────────────────────────────────────────────────────
 pub mod store;
 pub mod ingest;
+pub mod roots;
+pub mod tokens;
 pub mod config;
 pub mod imap;
 pub mod smtp;

@@ -15,17 +15,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use acuse::config::{Login, Server, Tls};
+use acuse::config::{Login, Proof, Server, Tls};
 use acuse::imap::tls::Trust;
 use acuse::imap::{ImapError, Session, Settle, Timeouts, Woken};
+use acuse::oauth::sasl::Mechanism;
+use acuse::oauth::{Client, Grant};
 use acuse::smtp::{self, Notify, Outcome, Outgoing, Relay, Step};
+use acuse::tokens::{Account, Source, Tokens};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::SecretString;
 use support::dovecot::{self, Dovecot, PASSWORD};
 use support::imap_peer::{self, ImapPeer};
 use support::proxy::{Proxy, Traffic};
 use support::smtp_peer::{self, Fate, SmtpPeer};
+use support::token_endpoint::TokenEndpoint;
 use tokio_util::sync::CancellationToken;
 
 mod support;
@@ -38,7 +41,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 const USER: &str = "soporte";
 
 fn server(address: SocketAddr, tls: Tls, ca_file: Option<PathBuf>) -> Server {
-    let login = Login { user: USER.to_owned(), password: SecretString::from(PASSWORD) };
+    let login = Login::with_password(USER, PASSWORD);
     Server { host: "localhost".to_owned(), port: address.port(), tls, ca_file, login: Some(login) }
 }
 
@@ -92,7 +95,7 @@ async fn every_way_in_shows_the_same_mails() {
         assert_eq!(session.fetch_head(3, 20).await.unwrap().unwrap().raw, mail(2)[..20]);
         session.logout().await;
     }
-    let wrong = Login { user: USER.to_owned(), password: SecretString::from("wrong") };
+    let wrong = Login::with_password(USER, "wrong");
     let server = Server { login: Some(wrong), ..server(dovecot.imap(), Tls::None, None) };
     let refused = Session::open(&server, &Trust::default(), TIMEOUTS).await.err().unwrap();
     assert!(matches!(refused, ImapError::AuthRefused(_)) && !refused.is_temporary());
@@ -341,7 +344,7 @@ async fn no_log_shows_the_password() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .init();
-    let login = Login { user: USER.to_owned(), password: SecretString::from(SECRET) };
+    let login = Login::with_password(USER, SECRET);
     for (shortcuts, password) in [(true, SECRET), (false, SECRET), (true, "another")] {
         let options = imap_peer::Options { shortcuts, ..Default::default() };
         let peer = ImapPeer::start(options, USER, password);
@@ -356,8 +359,47 @@ async fn no_log_shows_the_password() {
         let logged_in = Relay::new(&server, "acuse.example", smtp::Timeouts::default()).probe().await;
         assert_eq!(logged_in.is_ok(), password == SECRET, "{logged_in:?}");
     }
+    let endpoint = TokenEndpoint::start(USER);
+    let introspection = Some(endpoint.url("/introspect"));
+    let dovecot = Dovecot::start_with(&dovecot::Options { introspection, ..Default::default() });
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("refresh");
+    std::fs::write(&file, "refresh-0").unwrap();
+    let client = Client {
+        token_url: endpoint.url("/token"),
+        device_url: None,
+        id: "acuse".to_owned(),
+        secret: Some(SECRET.into()),
+        scope: None,
+        grant: Grant::RefreshToken,
+        ca_file: None,
+    };
+    let source = Source::Endpoint { client, refresh_token_file: Some(file) };
+    let account = Account::Mailbox("soporte".to_owned());
+    let proof = Proof::Token(Arc::new(Tokens::new(account, source, directory.path())));
+    let server = Server {
+        login: Some(Login { user: USER.to_owned(), proof }),
+        ..server(dovecot.imap(), Tls::None, None)
+    };
+    for is_good in [true, false] {
+        if !is_good {
+            endpoint.revoke_access();
+            endpoint.fault_always(400, r#"{"error":"invalid_grant","error_description":"no refresh-1"}"#);
+        }
+        let opened = Session::open(&server, &Trust::default(), TIMEOUTS).await;
+        assert_eq!(opened.is_ok(), is_good);
+        if let Err(refused) = opened {
+            let ImapError::AuthRefused(words) = &refused else { panic!("{refused:?}") };
+            assert!(words.contains("invalid_grant: no […]; sign in anew"), "{words}");
+        }
+    }
     let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(log.contains("async_imap"), "the log is heard");
     let encoded = STANDARD.encode(format!("\0{USER}\0{SECRET}"));
     assert!(!log.contains(SECRET) && !log.contains(&encoded));
+    let shown = Mechanism::OAuthBearer.initial(USER, "localhost", server.port, &"access-1".into());
+    let debugged = format!("{server:?}");
+    for secret in ["refresh-0", "refresh-1", "access-1", shown.as_str()] {
+        assert!(!log.contains(secret) && !debugged.contains(secret), "{secret}");
+    }
 }

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::context::{Context, for_people, rfc3339, shown, table, time};
+use super::login;
 use super::report::{Code, Done, Failure};
 use crate::config::{Config, Mailbox, Secrets};
 use crate::daemon;
@@ -15,6 +16,12 @@ use crate::store::FolderState;
 pub enum MailboxVerb {
     /// List every watched folder: its state, the last poll, what is under way
     List,
+    /// Sign a mailbox in by OAuth 2.0: shows a code to type on any device, and waits
+    Login {
+        /// Its name in acuse.toml
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Stop watching a mailbox; it stays so until it is resumed
     Pause {
         /// Its name in acuse.toml
@@ -40,8 +47,14 @@ pub enum MailboxVerb {
 
 /// Lists the mailboxes, or tells the daemon by way of the database what to do with one.
 pub fn mailbox(context: &Context, verb: &MailboxVerb) -> Done {
+    if let MailboxVerb::Login { name } = verb {
+        let config = context.config(Secrets::Read)?;
+        let mailbox = named(&config, name)?;
+        return login::sign_in(context, &format!("mailbox `{}`", shown(&mailbox.name)), &mailbox.server);
+    }
     let config = context.config(Secrets::Skip)?;
     match verb {
+        MailboxVerb::Login { .. } => Ok(()), // done above
         MailboxVerb::List => list(context, &config),
         MailboxVerb::Pause { name } => pause(context, &config, named(&config, name)?),
         MailboxVerb::Resume { name } => resume(context, &config, named(&config, name)?),

@@ -15,6 +15,7 @@ mod db;
 mod explain;
 mod ingest;
 mod inspect;
+mod login;
 mod mailbox;
 mod outbox;
 mod quarantine;
@@ -90,10 +91,10 @@ enum Verb {
     /// List, show and set the customer directory
     #[command(subcommand)]
     Customers(customers::CustomersVerb),
-    /// List and show the acknowledgements; try them again, drop them, let them go
+    /// List and show the acknowledgements; try them again, drop them, let them go; sign in to the relay
     #[command(subcommand)]
     Outbox(outbox::OutboxVerb),
-    /// List, pause, resume and rescan the mailboxes
+    /// List, sign in, pause, resume and rescan the mailboxes
     #[command(subcommand)]
     Mailbox(mailbox::MailboxVerb),
     /// List the mails that were set aside

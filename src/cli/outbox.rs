@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::context::{Context, for_people, rfc3339, shown, shown_lines, table};
+use super::login;
 use super::report::{Code, Done, Failure};
 use super::tickets::promise;
 use crate::config::{Config, Secrets};
@@ -45,6 +46,8 @@ pub enum OutboxVerb {
     },
     /// Let acknowledgements go that are held
     Release(ReleaseArgs),
+    /// Sign in to the relay of [smtp] by OAuth 2.0: shows a code to type on any device, and waits
+    Login,
 }
 
 /// `acuse outbox release`
@@ -60,6 +63,9 @@ pub struct ReleaseArgs {
 
 /// Lists, shows and orders acknowledgements.
 pub fn outbox(context: &Context, verb: &OutboxVerb) -> Done {
+    if let OutboxVerb::Login = verb {
+        return login::sign_in(context, "the relay of [smtp]", &context.config(Secrets::Read)?.smtp);
+    }
     let config = context.config(Secrets::Skip)?;
     let desk =
         Desk { context, policy: context.policy_for_view(&config)?, store: context.store(&config)?, config };
@@ -78,6 +84,7 @@ pub fn outbox(context: &Context, verb: &OutboxVerb) -> Done {
         }
         OutboxVerb::Retry { ids } => desk.order(Order::Retry, Some(ids)),
         OutboxVerb::Drop { ids } => desk.order(Order::Drop, Some(ids)),
+        OutboxVerb::Login => Ok(()), // done above
         OutboxVerb::Release(args) => desk.order(Order::Release, Some(&args.ids).filter(|_| !args.all)),
     }
 }

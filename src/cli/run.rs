@@ -1,6 +1,7 @@
 //! `acuse init` and `acuse run`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,6 +12,9 @@ use super::context::Context;
 use super::report::{Code, Done, Failure};
 use crate::config::Secrets;
 use crate::daemon;
+
+/// How long a thread that waits for the network may keep the process from its end.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// `acuse run`
 #[derive(Debug, Args)]
@@ -38,7 +42,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Done {
     let policy = context.policy(Some(&config))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stop = CancellationToken::new();
-    runtime.block_on(async {
+    let ran = runtime.block_on(async {
         let (mut terminate, mut interrupt, mut hangup) = (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
@@ -57,7 +61,9 @@ pub fn run(context: &Context, args: &RunArgs) -> Done {
             asked.cancel();
         });
         Ok::<_, Failure>(daemon::run(config, policy, stop, rung).await?)
-    })
+    });
+    runtime.shutdown_timeout(PARTING); // a request for a token may be under way, and its answer has to be kept
+    ran
 }
 
 /// One line per event. Libraries that could show a password or a mail stay at `warn`, whatever is asked (I16).

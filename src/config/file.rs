@@ -79,7 +79,9 @@ pub(super) struct MailboxFile {
     tls: Written<String>,
     ca_file: Option<Written<PathBuf>>,
     user: String,
-    password_file: Written<PathBuf>,
+    password_file: Option<Written<PathBuf>>,
+    oauth: Option<Written<OAuthFile>>,
+    token_command: Option<Written<Vec<String>>>,
     #[serde(default = "inbox")]
     pub(super) folders: Vec<String>,
     #[serde(default = "after")]
@@ -137,6 +139,8 @@ pub(super) struct SmtpFile {
     ca_file: Option<Written<PathBuf>>,
     user: Option<String>,
     password_file: Option<Written<PathBuf>>,
+    oauth: Option<Written<OAuthFile>>,
+    token_command: Option<Written<Vec<String>>>,
     pub(super) from: Written<String>,
     pub(super) reply_to: Option<Written<String>>,
     #[serde(default = "null")]
@@ -217,6 +221,27 @@ fn lang() -> Written<String> {
     unwritten("es")
 }
 
+/// `oauth` of a mailbox or the relay.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OAuthFile {
+    pub(super) provider: Option<Written<String>>,
+    pub(super) tenant: Option<Written<String>>,
+    pub(super) client_id: String,
+    pub(super) client_secret_file: Option<Written<PathBuf>>,
+    pub(super) refresh_token_file: Option<Written<PathBuf>>,
+    pub(super) token_url: Option<Written<String>>,
+    pub(super) device_url: Option<Written<String>>,
+    pub(super) scope: Option<String>,
+    #[serde(default = "refresh_token")]
+    pub(super) grant: Written<String>,
+    pub(super) ca_file: Option<Written<PathBuf>>,
+}
+
+fn refresh_token() -> Written<String> {
+    unwritten("refresh_token")
+}
+
 /// What IMAP and SMTP servers have in common.
 #[derive(Debug)]
 pub(super) struct ServerFile<'a> {
@@ -226,6 +251,8 @@ pub(super) struct ServerFile<'a> {
     pub(super) ca_file: Option<&'a Written<PathBuf>>,
     pub(super) user: Option<&'a String>,
     pub(super) password_file: Option<&'a Written<PathBuf>>,
+    pub(super) oauth: Option<&'a Written<OAuthFile>>,
+    pub(super) token_command: Option<&'a Written<Vec<String>>>,
 }
 
 impl MailboxFile {
@@ -236,7 +263,9 @@ impl MailboxFile {
             tls: &self.tls,
             ca_file: self.ca_file.as_ref(),
             user: Some(&self.user),
-            password_file: Some(&self.password_file),
+            password_file: self.password_file.as_ref(),
+            oauth: self.oauth.as_ref(),
+            token_command: self.token_command.as_ref(),
         }
     }
 }
@@ -250,6 +279,8 @@ impl SmtpFile {
             ca_file: self.ca_file.as_ref(),
             user: self.user.as_ref(),
             password_file: self.password_file.as_ref(),
+            oauth: self.oauth.as_ref(),
+            token_command: self.token_command.as_ref(),
         }
     }
 }

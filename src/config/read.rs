@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use secrecy::SecretString;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{self, ConfigFile, Duration, Written};
-use super::{After, Config, LOCAL_DIR, Login, Mailbox, Secrets, Server, THREAD_KEY, Tls, read_keys};
+use super::{After, Config, LOCAL_DIR, Mailbox, Secrets, Server, THREAD_KEY, Tls, read_keys};
 use crate::mail::Address;
 use crate::problem::{self, Problem, Severity, Source};
 use crate::site::{Channels, EnvelopeFrom, Limits, Site};
 use crate::token::Keyring;
+use crate::tokens::Account;
 
+mod login;
 mod notify;
 
 /// The waits of `[smtp] retry` where it is not set: a greylisting relay lets us in after some minutes.
@@ -26,6 +27,8 @@ pub(super) struct Reader<'a> {
     /// The configuration's directory: where relative paths begin.
     pub(super) beside: &'a Path,
     pub(super) secrets: Secrets,
+    /// Where refresh tokens are kept, once it is read.
+    pub(super) state_dir: PathBuf,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -33,6 +36,7 @@ impl Reader<'_> {
     /// The configuration, unless something of it cannot even be guessed.
     pub(super) fn config(&mut self) -> Option<Config> {
         let file = self.file()?;
+        self.state_dir.clone_from(&file.state_dir);
         let keys = self.keys(&file.state_dir);
         let addresses = self.addresses(&file.support.addresses);
         if addresses.is_empty() {
@@ -82,7 +86,7 @@ impl Reader<'_> {
                 "name the server whose Authentication-Results may be believed, as it stands in them",
             );
         }
-        let smtp = self.server(&file.smtp.server());
+        let smtp = self.server(&file.smtp.server(), Account::Relay);
         let mailboxes = file.mailbox.iter().filter_map(|mailbox| self.mailbox(mailbox)).collect::<Vec<_>>();
         for (index, mailbox) in mailboxes.iter().enumerate() {
             if mailboxes.iter().take(index).any(|other| other.name == mailbox.name) {
@@ -159,7 +163,7 @@ impl Reader<'_> {
     }
 
     fn mailbox(&mut self, file: &file::MailboxFile) -> Option<Mailbox> {
-        let server = self.server(&file.server());
+        let server = self.server(&file.server(), Account::Mailbox(file.name.clone()));
         let after = match file.after.as_ref().as_str() {
             "move" => After::Move(file.move_to.clone()),
             "flag" => After::Flag,
@@ -198,7 +202,7 @@ impl Reader<'_> {
         Some(mailbox)
     }
 
-    fn server(&mut self, written: &file::ServerFile<'_>) -> Option<Server> {
+    fn server(&mut self, written: &file::ServerFile<'_>, account: Account) -> Option<Server> {
         let tls = match written.tls.as_ref().as_str() {
             "implicit" => Tls::Implicit,
             "starttls" => Tls::StartTls,
@@ -220,58 +224,9 @@ impl Reader<'_> {
                 "tls = \"none\" is for 127.0.0.1, ::1 and localhost only",
             );
         }
-        let login = match (written.user, written.password_file) {
-            (Some(user), Some(file)) => Some(Login { user: user.clone(), password: self.password(file)? }),
-            (None, None) => None,
-            (Some(user), None) => {
-                self.problem(
-                    None,
-                    &format!("there is no password_file for the user `{user}`"),
-                    "name the file that holds it",
-                );
-                return None;
-            }
-            (None, Some(file)) => {
-                self.problem(Some(file.span()), "a password without a user", "user = \"…\" beside it");
-                return None;
-            }
-        };
+        let login = self.login(written, account)?;
         let ca_file = written.ca_file.map(|file| self.ca_file(file));
         Some(Server { host: written.host.clone(), port: written.port, tls, ca_file, login })
-    }
-
-    /// A password is the first line of its file, looked up in `$CREDENTIALS_DIRECTORY` (systemd) and then beside
-    /// the configuration.
-    fn password(&mut self, file: &Written<PathBuf>) -> Option<SecretString> {
-        if self.secrets == Secrets::Skip {
-            return Some(SecretString::from(""));
-        }
-        let path = file.as_ref();
-        #[expect(clippy::disallowed_methods, reason = "this is the one reader of $CREDENTIALS_DIRECTORY")]
-        let credential = std::env::var("CREDENTIALS_DIRECTORY").ok().map(|dir| Path::new(&dir).join(path));
-        let found = credential.filter(|path| path.exists()).unwrap_or_else(|| self.beside.join(path));
-        match std::fs::read_to_string(&found) {
-            Ok(text) => {
-                let password = text.lines().next().unwrap_or_default();
-                if password.is_empty() {
-                    self.problem(
-                        Some(file.span()),
-                        &format!("{} is empty", found.display()),
-                        "its first line is the password",
-                    );
-                }
-                Some(SecretString::from(password))
-            }
-            Err(why) => {
-                let message = format!("cannot read {}: {why}", found.display());
-                self.problem(
-                    Some(file.span()),
-                    &message,
-                    "create it, mode 0600, or give systemd a LoadCredential= of that name",
-                );
-                None
-            }
-        }
     }
 
     fn addresses(&mut self, written: &[Written<String>]) -> Vec<Address> {

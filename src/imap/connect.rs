@@ -3,25 +3,41 @@
 use std::collections::BTreeSet;
 
 use async_imap::imap_proto::{Capability, Response, ResponseCode, Status};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::ExposeSecret;
-use secrecy::zeroize::Zeroizing;
 use tokio_util::either::Either;
 
+use super::login::authenticate;
 use super::tls::{self, Trust};
-use super::wire::{Continued, Wire};
-use super::{Code, ImapError, Session, Timeouts, Violation, names, printable};
-use crate::config::{Login, Server, Tls};
+use super::wire::Wire;
+use super::{ImapError, Session, Timeouts, Violation};
+use crate::config::{Credential, Server, Tls};
+use crate::tokens::TokenError;
 
 impl Session {
-    /// Connects and logs in, with AUTHENTICATE PLAIN where it is offered, else with LOGIN.
+    /// Connects and logs in: with a password by AUTHENTICATE PLAIN where it is offered, else by LOGIN; with a token by
+    /// OAUTHBEARER where it is offered, else by XOAUTH2. When the server refuses a token, another one is tried, once.
     ///
     /// # Errors
     /// [`ImapError`]; [`ImapError::AuthRefused`] when the server does not take the login.
     pub async fn open(server: &Server, trust: &Trust, timeouts: Timeouts) -> Result<Self, ImapError> {
         let login = server.login.as_ref();
         let login = login.ok_or_else(|| ImapError::AuthRefused("no user is configured".to_owned()))?;
+        let first = login.credential().await.map_err(without_token)?;
+        match Self::open_with(server, &login.user, &first, trust, timeouts).await {
+            Err(ImapError::AuthRefused(why)) => match login.another(&first).await.map_err(without_token)? {
+                Some(second) => Self::open_with(server, &login.user, &second, trust, timeouts).await,
+                None => Err(ImapError::AuthRefused(why)),
+            },
+            done => done,
+        }
+    }
+
+    async fn open_with(
+        server: &Server,
+        user: &str,
+        credential: &Credential,
+        trust: &Trust,
+        timeouts: Timeouts,
+    ) -> Result<Self, ImapError> {
         let tcp = tls::dial(server, timeouts.connect).await?;
         let stream = match server.tls {
             Tls::Implicit => trust.secure(tcp, server, timeouts.connect).await?,
@@ -37,7 +53,7 @@ impl Session {
             Some(capabilities) => capabilities,
             None => ask(&mut wire).await?,
         };
-        let capabilities = match authenticate(&mut wire, &capabilities, login).await? {
+        let capabilities = match authenticate(&mut wire, &capabilities, server, user, credential).await? {
             Some(capabilities) => capabilities,
             None => ask(&mut wire).await?, // most servers offer more after the login
         };
@@ -52,7 +68,12 @@ impl Session {
     }
 }
 
-type Capabilities = BTreeSet<String>;
+/// A refusal of the token endpoint is a refused login.
+fn without_token(error: TokenError) -> ImapError {
+    if error.is_refusal() { ImapError::AuthRefused(error.to_string()) } else { error.into() }
+}
+
+pub(super) type Capabilities = BTreeSet<String>;
 
 async fn greeting(wire: &mut Wire) -> Result<Option<Capabilities>, ImapError> {
     let violation = |violation| Err(ImapError::Protocol { command: "greeting", violation });
@@ -93,7 +114,7 @@ async fn ask(wire: &mut Wire) -> Result<Capabilities, ImapError> {
     Ok(found)
 }
 
-fn capabilities_in(response: &Response<'_>) -> Option<Capabilities> {
+pub(super) fn capabilities_in(response: &Response<'_>) -> Option<Capabilities> {
     let listed = match response {
         Response::Capabilities(listed) => listed,
         Response::Data { outcome, .. } | Response::Done { outcome, .. } => match &outcome.code {
@@ -108,85 +129,4 @@ fn capabilities_in(response: &Response<'_>) -> Option<Capabilities> {
         Capability::Atom(atom) => atom.to_ascii_uppercase(),
     };
     Some(listed.iter().map(name).collect())
-}
-
-/// Logs in; gives the capabilities that the server tells on that occasion.
-async fn authenticate(
-    wire: &mut Wire,
-    capabilities: &Capabilities,
-    login: &Login,
-) -> Result<Option<Capabilities>, ImapError> {
-    let mut told = None;
-    let each = |response: &Response<'_>| told = capabilities_in(response).or(told.take());
-    let done = if capabilities.contains("AUTH=PLAIN") {
-        authenticate_plain(wire, capabilities.contains("SASL-IR"), login, each).await
-    } else if capabilities.contains("LOGINDISABLED") {
-        return Err(ImapError::AuthRefused("the server takes no password on this connection".to_owned()));
-    } else {
-        log_in(wire, login, each).await
-    };
-    match done {
-        Ok(()) => Ok(told),
-        Err(error) => Err(refusal(error, login)),
-    }
-}
-
-/// RFC 4616, with the initial response of RFC 4959 where the server takes it.
-async fn authenticate_plain(
-    wire: &mut Wire,
-    initial: bool,
-    login: &Login,
-    each: impl FnMut(&Response<'_>),
-) -> Result<(), ImapError> {
-    let secret = Zeroizing::new(format!("\0{}\0{}", login.user, login.password.expose_secret()));
-    let secret = Zeroizing::new(STANDARD.encode(secret.as_bytes()));
-    const COMMAND: &str = "AUTHENTICATE";
-    if initial {
-        let line = Zeroizing::new(format!("AUTHENTICATE PLAIN {}", *secret));
-        return wire.command(COMMAND, &line, each).await;
-    }
-    let mut sent = wire.send(COMMAND, "AUTHENTICATE PLAIN").await?;
-    match wire.continued(&sent).await? {
-        Continued::Yes => wire.send_more(&mut sent, &secret).await?,
-        Continued::Done => return Ok(()),
-    }
-    wire.finish(sent, each).await
-}
-
-async fn log_in(wire: &mut Wire, login: &Login, each: impl FnMut(&Response<'_>)) -> Result<(), ImapError> {
-    let password = login.password.expose_secret();
-    // RFC 3501 §4.3: a quoted string is 7-bit text without line ends.
-    if !login.user.chars().chain(password.chars()).all(|c| matches!(c, ' '..='~')) {
-        let why =
-            "user and password go through LOGIN as printable ASCII only, and the server offers no AUTH=PLAIN";
-        return Err(ImapError::AuthRefused(why.to_owned()));
-    }
-    let password = Zeroizing::new(names::quote(password));
-    let line = Zeroizing::new(format!("LOGIN {} {}", names::quote(&login.user), *password));
-    wire.command("LOGIN", &line, each).await
-}
-
-/// A NO or BAD to a login is a refusal, unless the server says that it is its own trouble. Some servers repeat
-/// the command they refuse.
-fn refusal(error: ImapError, login: &Login) -> ImapError {
-    let without_secret = |text: String| {
-        let password = login.password.expose_secret();
-        let plain = Zeroizing::new(format!("\0{}\0{password}", login.user));
-        let encoded = Zeroizing::new(STANDARD.encode(plain.as_bytes()));
-        let quoted = Zeroizing::new(names::quote(password));
-        [password, encoded.as_str(), quoted.trim_matches('"')]
-            .iter()
-            .filter(|secret| !secret.is_empty())
-            .fold(text, |text, secret| text.replace(secret, "[…]"))
-    };
-    match error {
-        ImapError::No { command, code: Code::Unavailable, text } => {
-            ImapError::No { command, code: Code::Unavailable, text: without_secret(text) }
-        }
-        ImapError::No { text, .. } | ImapError::Bad { text, .. } => {
-            ImapError::AuthRefused(printable(&without_secret(text)))
-        }
-        ImapError::Bye(text) => ImapError::Bye(without_secret(text)),
-        other => other,
-    }
 }

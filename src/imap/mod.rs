@@ -15,6 +15,7 @@ mod connect;
 mod fetch;
 mod folders;
 mod guard;
+mod login;
 mod names;
 mod select;
 mod settle;
@@ -32,6 +33,7 @@ pub use wait::Woken;
 use wire::Wire;
 
 use crate::reply::header::HeaderText;
+use crate::tokens::TokenError;
 
 /// A logged-in connection; commands that name UIDs act on the folder selected last.
 pub struct Session {
@@ -73,7 +75,10 @@ pub enum ImapError {
     /// There is no connection.
     #[error(transparent)]
     Dial(#[from] tls::DialError),
-    /// The server does not take the user or the password.
+    /// There is no access token to log in with, for a reason that may pass.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The server does not take the user, the password or the token.
     #[error("login refused: {0}")]
     AuthRefused(String),
     /// The command was understood and refused; the session goes on.
@@ -149,6 +154,7 @@ impl ImapError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Dial(dial) => dial.is_temporary(),
+            Self::Token(token) => token.is_temporary(),
             Self::AuthRefused(_) | Self::Bad { .. } | Self::CannotMove | Self::NotSelected { .. } => false,
             Self::No { code, .. } => {
                 matches!(code, Code::Unavailable | Code::ExpungeIssued | Code::TryCreate)
@@ -160,7 +166,11 @@ impl ImapError {
             | Self::Abandoned { .. } => true,
             Self::Protocol { violation, .. } => !matches!(
                 violation,
-                Violation::NoUidValidity | Violation::NoStartTls | Violation::Preauth | Violation::Injected
+                Violation::NoUidValidity
+                    | Violation::NoStartTls
+                    | Violation::NoTokenLogin
+                    | Violation::Preauth
+                    | Violation::Injected
             ),
         }
     }
@@ -222,6 +232,9 @@ pub enum Violation {
     /// STARTTLS is configured, not offered, and never optional.
     #[error("the server does not offer STARTTLS")]
     NoStartTls,
+    /// A token is configured, and no mechanism takes one.
+    #[error("the server offers neither AUTH=OAUTHBEARER nor AUTH=XOAUTH2")]
+    NoTokenLogin,
     /// Bytes after the answer to STARTTLS, which an attacker wants to be read as the server's under TLS.
     #[error("the server sends text between STARTTLS and TLS")]
     Injected,

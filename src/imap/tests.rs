@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -19,6 +18,7 @@ mod failures;
 mod folders;
 mod mails;
 mod opening;
+mod tokens;
 mod waiting;
 
 const QUICK: Timeouts = Timeouts {
@@ -40,7 +40,7 @@ S {tag} OK [READ-WRITE] done
 ";
 
 fn server(port: u16) -> Server {
-    let login = Login { user: "soporte".to_owned(), password: SecretString::from("s3cret!") };
+    let login = Login::with_password("soporte", "s3cret!");
     Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, ca_file: None, login: Some(login) }
 }
 

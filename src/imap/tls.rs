@@ -1,12 +1,11 @@
 //! One TCP connection to a server, under TLS as its configuration says; `imap` and `smtp` share it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -15,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use crate::config::{Server, Tls};
+use crate::roots::{self, RootsError};
 
 /// A connection: plain (to loopback only), or under TLS.
 pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -46,17 +46,9 @@ pub enum DialError {
         /// The host's name.
         host: String,
     },
-    /// `ca_file` cannot be used.
-    #[error("no certificates from {}: {reason}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The system's certificate store is empty.
-    #[error("the system has no root certificates (the package ca-certificates), and no ca_file is set")]
-    NoRoots,
+    /// There is nobody to trust.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
     /// The host is neither a DNS name nor an address, so no certificate can show it.
     #[error("{host} is not a name that a certificate can show")]
     Name {
@@ -98,17 +90,25 @@ impl Trust {
     /// The system's roots, or those of `ca_file` instead.
     fn config(&self, ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, DialError> {
         if let Some(path) = ca_file {
-            return Ok(Arc::new(client_config(roots_of(path)?)));
+            let mut trusted = RootCertStore::empty();
+            for certificate in roots::certificates(ca_file)? {
+                let refuse = |error: rustls::Error| RootsError::File {
+                    path: path.to_owned(),
+                    reason: error.to_string(),
+                };
+                trusted.add(certificate).map_err(refuse)?;
+            }
+            return Ok(Arc::new(client_config(trusted)));
         }
         if let Some(config) = self.system.get() {
             return Ok(Arc::clone(config));
         }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(DialError::NoRoots);
+        let mut trusted = RootCertStore::empty();
+        trusted.add_parsable_certificates(roots::certificates(None)?);
+        if trusted.is_empty() {
+            return Err(RootsError::Missing.into());
         }
-        Ok(Arc::clone(self.system.get_or_init(|| Arc::new(client_config(roots)))))
+        Ok(Arc::clone(self.system.get_or_init(|| Arc::new(client_config(trusted)))))
     }
 
     /// Shakes hands over `tcp`; the certificate must stand for the server's `host`.
@@ -145,16 +145,6 @@ fn client_config(roots: RootCertStore) -> ClientConfig {
         .expect("ring offers TLS 1.2 and 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth()
-}
-
-fn roots_of(path: &Path) -> Result<RootCertStore, DialError> {
-    let refuse = |reason: String| DialError::CaFile { path: path.to_owned(), reason };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| refuse(e.to_string()))? {
-        let certificate = certificate.map_err(|e| refuse(e.to_string()))?;
-        roots.add(certificate).map_err(|e| refuse(e.to_string()))?;
-    }
-    if roots.is_empty() { Err(refuse("it holds none".to_owned())) } else { Ok(roots) }
 }
 
 /// Connects to the first address of the host that answers within `limit`, without Nagle's delay.

@@ -43,7 +43,7 @@ impl Session {
         let started = Instant::now();
         let mut sent = self.wire.send("IDLE", "IDLE").await?;
         match self.wire.continued(&sent).await {
-            Ok(Continued::Yes) => {}
+            Ok(Continued::Yes(_)) => {}
             Ok(Continued::Done) | Err(ImapError::No { .. } | ImapError::Bad { .. }) => {
                 self.idle = false;
                 return Ok(self.woken(Woken::Timeout));

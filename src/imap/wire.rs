@@ -46,8 +46,8 @@ pub(super) struct Sent {
 
 /// What the server says to a command that it wants more of.
 pub(super) enum Continued {
-    /// `+`
-    Yes,
+    /// `+`, and what stands behind it: a challenge, for one.
+    Yes(String),
     /// The tagged OK came instead.
     Done,
 }
@@ -126,11 +126,14 @@ impl Wire {
     pub(super) async fn continued(&mut self, sent: &Sent) -> Result<Continued, ImapError> {
         loop {
             let answer = self.next(sent.command, sent.until, |response| match response {
-                Response::Continue(_) => Some(Ok(Continued::Yes)),
+                Response::Continue(outcome) => {
+                    let text = outcome.information.as_deref().unwrap_or_default();
+                    Some(Ok(Continued::Yes(text.to_owned())))
+                }
                 response => tagged(sent, response).map(|done| done.map(|()| Continued::Done)),
             });
             if let Some(answer) = answer.await? {
-                self.busy = matches!(answer, Ok(Continued::Yes));
+                self.busy = matches!(answer, Ok(Continued::Yes(_)));
                 return answer;
             }
         }

@@ -11,15 +11,18 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS, M
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
 use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter, RcptParameter};
 use lettre::transport::smtp::response::{Response, Severity};
-use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 use tokio_util::either::Either;
 
 use super::{Notify, Outcome, Outgoing, Step, Timeouts};
-use crate::config::{Login, Server, Tls};
+use crate::config::{Credential, Server, Tls};
 use crate::imap::printable;
 use crate::imap::tls::{self, DialError, Stream, Trust};
+use crate::oauth::sasl;
+use crate::tokens::TokenError;
 
 /// RFC 5321 §4.5.3.1.5 says 512 bytes.
 const MAX_LINE: u64 = 4 * 1024;
@@ -64,6 +67,10 @@ enum Cause {
     Injected,
     #[error("the relay offers neither AUTH PLAIN nor AUTH LOGIN")]
     NoAuth,
+    #[error("the relay offers neither AUTH OAUTHBEARER nor AUTH XOAUTH2")]
+    NoTokenAuth,
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("the address needs SMTPUTF8, which the relay does not offer")]
     NoSmtpUtf8,
 }
@@ -82,6 +89,12 @@ impl Failure {
             Cause::NoSmtpUtf8 => true,
             _ => false,
         }
+    }
+
+    /// Tells whether another token may do: the relay took none of this one (RFC 4954 §6; 454 is its own trouble).
+    fn refuses_login(&self) -> bool {
+        let is_no = |reply: &Response| reply.code().severity == Severity::PermanentNegativeCompletion;
+        self.step == Step::Auth && matches!(&self.cause, Cause::Reply(reply) if is_no(reply))
     }
 
     fn is_for_good(&self) -> bool {
@@ -113,6 +126,31 @@ impl Conversation {
         trust: &Trust,
         timeouts: Timeouts,
     ) -> Result<Self, Failure> {
+        let Some(login) = &server.login else {
+            return Self::open_with(server, hello, None, trust, timeouts).await;
+        };
+        let no_token = |cause: TokenError| Failure { step: Step::Auth, cause: cause.into() };
+        let first = login.credential().await.map_err(no_token)?;
+        let opened = Self::open_with(server, hello, Some((&login.user, &first)), trust, timeouts).await;
+        let Err(failure) = opened else { return opened };
+        if !failure.refuses_login() {
+            return Err(failure);
+        }
+        match login.another(&first).await.map_err(no_token)? {
+            Some(second) => {
+                Self::open_with(server, hello, Some((&login.user, &second)), trust, timeouts).await
+            }
+            None => Err(failure),
+        }
+    }
+
+    async fn open_with(
+        server: &Server,
+        hello: &ClientId,
+        login: Option<(&str, &Credential)>,
+        trust: &Trust,
+        timeouts: Timeouts,
+    ) -> Result<Self, Failure> {
         let connect = |cause: DialError| Failure { step: Step::Connect, cause: cause.into() };
         let tcp = tls::dial(server, timeouts.connect).await.map_err(connect)?;
         let stream = match server.tls {
@@ -122,9 +160,12 @@ impl Conversation {
         let conversation = Self { stream: BufReader::new(stream), timeouts, offers: Vec::new() };
         let greeted = conversation.greet(server, hello, trust).await;
         let mut conversation = greeted.map_err(|cause| Failure { step: Step::Hello, cause })?;
-        if let Some(login) = &server.login {
-            let logged_in = conversation.log_in(login).await;
-            logged_in.map_err(|cause| Failure { step: Step::Auth, cause: without_secret(cause, login) })?;
+        if let Some((user, credential)) = login {
+            let logged_in = match credential {
+                Credential::Password(password) => conversation.log_in(user, password).await,
+                Credential::Token(token) => conversation.log_in_by_token(server, user, token).await,
+            };
+            logged_in.map_err(|cause| Failure { step: Step::Auth, cause })?;
         }
         Ok(conversation)
     }
@@ -166,11 +207,22 @@ impl Conversation {
         })
     }
 
-    async fn log_in(&mut self, login: &Login) -> Result<(), Cause> {
-        let offered = self.parameters("AUTH").unwrap_or_default();
-        let is_offered = |mechanism: &&Mechanism| offered.split(' ').any(|one| one == mechanism.to_string());
+    fn offers_auth(&self, mechanism: &str) -> bool {
+        self.parameters("AUTH").unwrap_or_default().split(' ').any(|one| one == mechanism)
+    }
+
+    async fn log_in(&mut self, user: &str, password: &SecretString) -> Result<(), Cause> {
+        let password = password.expose_secret();
+        let pair = STANDARD.encode(format!("\0{user}\0{password}"));
+        let secrets = [pair, STANDARD.encode(password), password.to_owned()];
+        let logged_in = self.log_in_by_password(user, password).await;
+        logged_in.map_err(|cause| without_secrets(cause, &secrets, None))
+    }
+
+    async fn log_in_by_password(&mut self, user: &str, password: &str) -> Result<(), Cause> {
+        let is_offered = |mechanism: &&Mechanism| self.offers_auth(&mechanism.to_string());
         let mechanism = *DEFAULT_MECHANISMS.iter().find(is_offered).ok_or(Cause::NoAuth)?;
-        let credentials = Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());
+        let credentials = Credentials::new(user.to_owned(), password.to_owned());
         let auth = |challenge: Option<&str>| {
             let challenge = challenge.map(str::to_owned);
             Auth::new(mechanism, credentials.clone(), challenge).map_err(|_| Cause::NoAuth)
@@ -184,6 +236,27 @@ impl Conversation {
             }
         }
         positive(reply).map(drop)
+    }
+
+    /// RFC 7628 §4.3, or XOAUTH2, which goes the same way: a relay that refuses says why in a challenge, which has to be
+    /// answered before it says no.
+    async fn log_in_by_token(
+        &mut self,
+        server: &Server,
+        user: &str,
+        token: &SecretString,
+    ) -> Result<(), Cause> {
+        let mechanism = sasl::Mechanism::best(|name| self.offers_auth(name)).ok_or(Cause::NoTokenAuth)?;
+        let words = mechanism.initial(user, &server.host, server.port, token);
+        let line = Zeroizing::new(format!("AUTH {} {}\r\n", mechanism.name(), *words));
+        let mut reply = self.command(line.as_str()).await?;
+        let mut told = None;
+        if reply.has_code(334) {
+            told = reply.message().next().and_then(sasl::told);
+            reply = self.command(format!("{}\r\n", mechanism.acknowledgement())).await?;
+        }
+        let secrets = [token.expose_secret().to_owned(), words.to_string()];
+        positive(reply).map(drop).map_err(|cause| without_secrets(cause, &secrets, told))
     }
 
     /// Forgets a mail half-said, which also shows whether anybody is there.
@@ -334,17 +407,15 @@ fn expect(code: u16, reply: Response) -> Result<(), Cause> {
     if reply.has_code(code) { Ok(()) } else { Err(Cause::Reply(reply)) }
 }
 
-/// Some servers repeat the command that they refuse.
-fn without_secret(cause: Cause, login: &Login) -> Cause {
+/// Some servers repeat the command that they refuse. What a challenge `told` stands at the end.
+fn without_secrets(cause: Cause, secrets: &[String], told: Option<String>) -> Cause {
     let Cause::Reply(reply) = cause else { return cause };
-    let password = login.password.expose_secret();
-    let pair = STANDARD.encode(format!("\0{}\0{password}", login.user));
-    let secrets = [pair, STANDARD.encode(password), password.to_owned()];
     let hide = |line: &str| {
         let secrets = secrets.iter().filter(|secret| !secret.is_empty());
         secrets.fold(line.to_owned(), |line, secret| line.replace(secret, "[…]"))
     };
-    Cause::Reply(Response::new(reply.code(), reply.message().map(hide).collect()))
+    let told = told.map(|told| format!("({told})"));
+    Cause::Reply(Response::new(reply.code(), reply.message().map(hide).chain(told).collect()))
 }
 
 /// RFC 5321 §4.5.2: a line that starts with a dot gets another. lettre's codec is private, and ends every mail in

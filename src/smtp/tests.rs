@@ -1,14 +1,15 @@
 //! Scripted relays that refuse, stall, hang up and attack; what becomes of the mail.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::{Login, Tls};
+use crate::config::{Login, Proof, Tls};
 use crate::imap::tests::{certificate, peer, play, tls_peer};
+use crate::tokens::{Account, Source, Tokens};
 
 const QUICK: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
@@ -241,7 +242,7 @@ async fn a_code_is_enough_and_its_first_digit_decides() {
 
 #[tokio::test]
 async fn login_takes_what_is_offered_and_a_refusal_is_no_fault_of_the_mail() {
-    let login = || Some(Login { user: "soporte".to_owned(), password: SecretString::from("s3cret!") });
+    let login = || Some(Login::with_password("soporte", "s3cret!"));
     let hello = |auth: &str| HELLO.replace("HELP", auth);
     let plain = "C AUTH PLAIN AHNvcG9ydGUAczNjcmV0IQ==\n";
     let by_steps = "C AUTH LOGIN\nS 334 VXNlcm5hbWU6\nC c29wb3J0ZQ==\nS 334 UGFzc3dvcmQ6\nC czNjcmV0IQ==\n";
@@ -270,6 +271,33 @@ async fn login_takes_what_is_offered_and_a_refusal_is_no_fault_of_the_mail() {
             }
             (other, _) => panic!("{script}: {other:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_the_relay_refuses_is_told_with_its_challenge_and_trouble_is_not_refused() {
+    let command = ["/bin/sh", "-c", "echo t0ken"].map(str::to_owned);
+    let source = Source::Command(command.to_vec());
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = Arc::new(Tokens::new(Account::Relay, source, directory.path()));
+    let login = Login { user: "soporte".to_owned(), proof: Proof::Token(tokens) };
+    let refused = "C AUTH XOAUTH2 dXNlcj1zb3BvcnRlAWF1dGg9QmVhcmVyIHQwa2VuAQE=\n\
+                   S 334 eyJzdGF0dXMiOiI0MDEifQ==\nC \nS 535 5.7.8 no t0ken\nX";
+    let xoauth2 = HELLO.replace("HELP", "AUTH PLAIN XOAUTH2");
+    for (scripts, want) in [
+        (vec![format!("{xoauth2}{refused}"); 2], "535 5.7.8 no […] (status 401)"),
+        (vec![format!("{xoauth2}C AUTH XOAUTH2\nS 454 later")], "454 later"),
+        (
+            vec![HELLO.replace("HELP", "AUTH PLAIN")],
+            "the relay offers neither AUTH OAUTHBEARER nor AUTH XOAUTH2",
+        ),
+    ] {
+        let (mut relay, task) = relays(&scripts).await;
+        relay.server.login = Some(login.clone());
+        let Err(Outcome::Deferred { reply, step: Step::Auth, .. }) = relay.probe().await else { panic!() };
+        assert_eq!(reply, want);
+        drop(relay);
+        assert_eq!(task.await.unwrap().len(), scripts.len(), "connections");
     }
 }
 

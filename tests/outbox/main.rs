@@ -262,7 +262,7 @@ fn from_as_the_envelope_asks_for_failures_and_a_relay_without_dsn_is_asked_for_n
     assert_eq!(mail.sender, ADDRESS);
     assert_eq!(mail.recipients[0].parameters, ["NOTIFY=FAILURE"]);
 
-    let plain = smtp_peer::Options { extensions: vec!["8BITMIME"], login: None };
+    let plain = smtp_peer::Options { extensions: vec!["8BITMIME"], ..smtp_peer::Options::default() };
     let stage = Stage::with_relay(plain, |site| site);
     stage.receive("ana@cliente.example", "Servidor caído");
     stage.in_state("ana@cliente.example", "sent");

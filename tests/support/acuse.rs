@@ -95,6 +95,11 @@ impl Site {
         self.directory.path().join("acuse.toml")
     }
 
+    /// Lays a file of one line beside acuse.toml, such as a password.
+    pub fn give(&self, name: &str, line: &str) {
+        fs::write(self.directory.path().join(name), format!("{line}\n")).expect("a file beside acuse.toml");
+    }
+
     // ── the command line ──────────────────────────────────────────────────────────────────────────────
 
     /// Runs `acuse --config … args` to its end.
@@ -319,6 +324,13 @@ impl Drop for Site {
 impl SiteBuilder {
     /// Sets a key of acuse.toml by its path: `set("ack.max_age", "6h")`, `set("mailbox.0.after", "keep")`.
     pub fn set(mut self, path: &str, value: impl Into<toml::Value>) -> Self {
+        let (table, key) = self.place(path);
+        table.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The table that a path leads to, and the key in it.
+    fn place<'a>(&mut self, path: &'a str) -> (&mut Table, &'a str) {
         let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
         let mut table = &mut self.config;
         let mut steps = tables.split('.').filter(|step| !step.is_empty()).peekable();
@@ -333,7 +345,13 @@ impl SiteBuilder {
             };
             table = inner.as_table_mut().expect("a table");
         }
-        table.insert(key.to_owned(), value.into());
+        (table, key)
+    }
+
+    /// Leaves a key of acuse.toml out, by its path.
+    pub fn without(mut self, path: &str) -> Self {
+        let (table, key) = self.place(path);
+        table.remove(key).expect("a key that is there");
         self
     }
 

@@ -31,6 +31,8 @@ pub struct Options {
     pub inbox_namespace: bool,
     /// Replaces what the server says it can do: without IDLE, without MOVE, …
     pub capabilities: Option<&'static str>,
+    /// Access tokens are taken too, by asking this introspection endpoint.
+    pub introspection: Option<String>,
     /// Lines to add to the configuration; mind that 2.3 and 2.4 differ.
     pub extra: String,
 }

@@ -6,6 +6,7 @@
 //! | [`imap_peer`] | an IMAP server in this process, with a script of faults |
 //! | [`smtp_peer`] | an SMTP server in this process that keeps every mail, with a script of faults |
 //! | [`proxy`] | a TCP proxy that cuts, stalls, delays and drips |
+//! | [`token_endpoint`] | an OAuth 2.0 authorization server, and whom Dovecot asks about tokens |
 //! | [`tls`] | TLS in front of a plain server, its certificate good or bad |
 //! | [`dovecot`] | a private real Dovecot |
 //! | [`client`] | a blocking IMAP client and LMTP delivery: the customer's and the colleague's side |
@@ -38,6 +39,7 @@ pub mod proxy;
 pub mod smtp_peer;
 pub mod stage;
 pub mod tls;
+pub mod token_endpoint;
 
 /// Long enough for anything that happens at all on a busy two-core machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -16,11 +16,17 @@ pub struct Options {
     pub extensions: Vec<&'static str>,
     /// Asks for AUTH PLAIN with this user and password.
     pub login: Option<(&'static str, &'static str)>,
+    /// Asks for this mechanism in place of PLAIN, and takes what it calls the password as the access token.
+    pub bearer: Option<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { extensions: vec!["8BITMIME", "DSN", "ENHANCEDSTATUSCODES", "SIZE 52428800"], login: None }
+        Self {
+            extensions: vec!["8BITMIME", "DSN", "ENHANCEDSTATUSCODES", "SIZE 52428800"],
+            login: None,
+            bearer: None,
+        }
     }
 }
 

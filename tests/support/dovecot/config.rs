@@ -31,14 +31,30 @@ impl Dovecot {
              ssl_cert = <{dir}/cert.pem\n\
              ssl_key = <{dir}/key.pem\n\
              {capabilities}\
+             {oauth}\
              passdb {{\n driver = static\n args = password={PASSWORD}\n}}\n\
              userdb {{\n driver = static\n args = uid={user} gid={group} home={dir}/mail/%u allow_all_users=yes\n}}\n\
              service lmtp {{\n inet_listener lmtp {{\n address = 127.0.0.1\n port = {lmtp}\n }}\n}}\n\
              {extra}\n",
             common = self.config_of_both(options, owner),
             capabilities = capabilities.unwrap_or_default(),
+            oauth = options.introspection.as_deref().map(|url| self.oauth_2_3(url)).unwrap_or_default(),
             lmtp = self.ports.lmtp,
             extra = options.extra,
+        )
+    }
+
+    /// The passdb that asks `url` about tokens; its own file, as 2.3 wants it.
+    fn oauth_2_3(&self, url: &str) -> String {
+        let file = self.directory.path().join("oauth2.conf");
+        let settings = format!(
+            "introspection_mode = get\nintrospection_url = {url}?token=\nusername_attribute = username\n\
+             active_attribute = active\nactive_value = true\n"
+        );
+        fs::write(&file, settings).expect("the passdb's file");
+        format!(
+            "passdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = {}\n}}\n",
+            file.display()
         )
     }
 
@@ -62,6 +78,7 @@ impl Dovecot {
              ssl_server_cert_file = {dir}/cert.pem\n\
              ssl_server_key_file = {dir}/key.pem\n\
              {capabilities}\
+             {oauth}\
              passdb static {{\n password = {PASSWORD}\n}}\n\
              userdb static {{\n fields {{\n uid = {user}\n gid = {group}\n home = {dir}/mail/%{{user}}\n }}\n}}\n\
              userdb_static_allow_all_users = yes\n\
@@ -69,6 +86,7 @@ impl Dovecot {
              {extra}\n",
             common = self.config_of_both(options, owner),
             capabilities = capabilities.unwrap_or_default(),
+            oauth = options.introspection.as_deref().map(oauth_2_4).unwrap_or_default(),
             lmtp = self.ports.lmtp,
             extra = options.extra,
         )
@@ -90,6 +108,7 @@ impl Dovecot {
             )
         };
         let (separator, prefix) = if options.inbox_namespace { (".", "INBOX.") } else { ("/", "") };
+        let token = if options.introspection.is_some() { " xoauth2 oauthbearer" } else { "" };
         format!(
             "base_dir = {dir}/run\n\
              state_dir = {dir}/state\n\
@@ -101,7 +120,7 @@ impl Dovecot {
              mail_gid = {group}\n\
              first_valid_uid = 1\n\
              first_valid_gid = 1\n\
-             auth_mechanisms = plain login\n\
+             auth_mechanisms = plain login{token}\n\
              auth_failure_delay = 0\n\
              ssl = yes\n\
              mail_max_userip_connections = 200\n\
@@ -113,4 +132,13 @@ impl Dovecot {
              inet_listener imaps {{\n port = {imaps}\n ssl = yes\n }}\n}}\n"
         )
     }
+}
+
+/// The same in 2.4.
+fn oauth_2_4(url: &str) -> String {
+    format!(
+        "oauth2 {{\n introspection_mode = get\n introspection_url = {url}?token=\n username_attribute = username\n \
+         active_attribute = active\n active_value = true\n}}\n\
+         passdb oauth2 {{\n mechanisms_filter = xoauth2 oauthbearer\n}}\n"
+    )
 }

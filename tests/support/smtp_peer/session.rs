@@ -62,13 +62,15 @@ impl Session<'_> {
                 self.mail = None;
                 let mut lines = vec!["mx.peer.example".to_owned()];
                 lines.extend(self.shared.options.extensions.iter().map(|&line| line.to_owned()));
-                lines.extend(self.shared.options.login.map(|_| "AUTH PLAIN".to_owned()));
+                let mechanism = self.shared.options.bearer.unwrap_or("PLAIN");
+                lines.extend(self.shared.options.login.map(|_| format!("AUTH {mechanism}")));
                 let last = lines.len() - 1;
                 let sign = |index| if index == last { ' ' } else { '-' };
                 let reply: Vec<_> =
                     lines.iter().enumerate().map(|(i, line)| format!("250{}{line}", sign(i))).collect();
                 self.reply(Step::Ehlo, &reply.join("\r\n"))
             }
+            "AUTH" if self.shared.options.bearer.is_some() => self.authenticate_token(line),
             "AUTH" => self.authenticate(line),
             "MAIL" if login_wanted => self.reply(Step::Mail, "530 5.7.0 authentication required"),
             "MAIL" => {
@@ -124,6 +126,34 @@ impl Session<'_> {
             given.split(|&byte| byte == 0).skip(1).eq([user.as_bytes(), password.as_bytes()])
         });
         if !right {
+            return self.reply(Step::Auth, "535 5.7.8 authentication failed");
+        }
+        let taken = self.reply(Step::Auth, "235 2.7.0 welcome")?;
+        self.logged_in = taken == Some(true);
+        Ok(taken)
+    }
+
+    /// RFC 7628 §4.3: a refusal is a challenge first.
+    fn authenticate_token(&mut self, line: &str) -> io::Result<Option<bool>> {
+        let words: Vec<&str> = line.split(' ').skip(1).collect();
+        let given = words.get(1).and_then(|words| BASE64_STANDARD.decode(words).ok()).unwrap_or_default();
+        let given = String::from_utf8_lossy(&given).into_owned();
+        let right = self.shared.options.login.is_some_and(|(user, token)| {
+            let named = given.starts_with(&format!("n,a={user},\u{1}"))
+                || given.starts_with(&format!("user={user}\u{1}"));
+            named && given.ends_with(&format!("\u{1}auth=Bearer {token}\u{1}\u{1}"))
+        });
+        if words.first() != self.shared.options.bearer.as_ref() {
+            return self.say("504 5.5.4 no such mechanism");
+        }
+        if !right {
+            let challenge = BASE64_STANDARD.encode(r#"{"status":"401","scope":"mail"}"#);
+            self.writer.write_all(format!("334 {challenge}\r\n").as_bytes())?;
+            let answer = self.read_line()?;
+            let wanted = if words[0] == "XOAUTH2" { "" } else { "AQ==" };
+            if answer.as_deref() != Some(wanted) {
+                self.shared.lock().offences.push(format!("{answer:?} to the challenge of {}", words[0]));
+            }
             return self.reply(Step::Auth, "535 5.7.8 authentication failed");
         }
         let taken = self.reply(Step::Auth, "235 2.7.0 welcome")?;
