@@ -90,8 +90,13 @@ fn high_impact_reaches_a_person_at_once_and_our_own_mail_opens_nothing() {
 fn whatever_is_promised_around_the_clock_reaches_a_person_and_business_hours_do_not() {
     let stage = Stage::open(telling(&[GUARD], &["high_impact"]));
     stage.site.text(&["customers", "set", "premium@cliente.example", "--plan", "n3"]);
-    stage.receive("luis@cliente.example", "Necesito restablecer la contraseña de mi correo");
-    stage.receive("premium@cliente.example", "Necesito restablecer la contraseña de mi correo");
+    for from in ["luis@cliente.example", "premium@cliente.example"] {
+        let mail = format!(
+            "From: <{from}>\r\nTo: <{ADDRESS}>\r\nSubject: Consulta\r\nMessage-ID: <1.{from}>\r\n\
+             Content-Type: text/plain; charset=utf-8\r\n\r\nNecesito restablecer la contraseña de mi correo.\r\n"
+        );
+        stage.imap.deliver(USER, "INBOX", mail.as_bytes(), Timestamp::now());
+    }
     let [mail] = &told(&stage, 1)[..] else { panic!("one notification") };
     assert!(subject(mail).contains("impacto bajo: "), "{}", subject(mail));
     assert!(text(mail).contains("premium@") && !text(mail).contains("luis@"), "{}", text(mail));

@@ -178,7 +178,8 @@ impl Calendar {
     /// `None`: rules alone make the holidays, and they go on.
     pub fn listed_until(&self) -> Option<Date> {
         let listed = self.holidays.iter().filter(|holiday| holiday.is_listed()).filter_map(Holiday::last);
-        let ended = || self.holidays.iter().map(Holiday::last).collect::<Option<Vec<Date>>>()?.into_iter().max();
+        let ended =
+            || self.holidays.iter().map(Holiday::last).collect::<Option<Vec<Date>>>()?.into_iter().max();
         listed.max().or_else(ended)
     }
 

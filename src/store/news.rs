@@ -62,7 +62,7 @@ impl Tx<'_> {
     fn is_urgent(&self, ticket: i64) -> Result<bool> {
         let mut query = self.connection.prepare_cached(
             "SELECT 1 FROM ticket LEFT JOIN promise ON promise.ticket = ticket.id AND ended IS NULL
-             WHERE ticket.id = ?1 AND (ticket.impact = 'high' OR window ->> 'clock' = 'always')",
+             WHERE ticket.id = ?1 AND (ticket.impact = 'high' OR promise.window ->> 'clock' = 'always')",
         )?;
         Ok(query.exists([ticket])?)
     }

@@ -92,11 +92,16 @@ mod tests {
 
     #[test]
     fn public_mail_is_known_in_every_country_and_a_customer_s_domain_is_not_taken_for_it() {
-        let public = ["gmail.com", "hotmail.com.co", "outlook.com.co", "live.com.mx", "hotmail.co.uk", "yahoo.es"];
-        for domain in public.into_iter().chain(["etb.net.co", "une.net.co", "mail.ru", "qq.com", "terra.com.pe"]) {
+        let public =
+            ["gmail.com", "hotmail.com.co", "outlook.com.co", "live.com.mx", "hotmail.co.uk", "yahoo.es"];
+        for domain in
+            public.into_iter().chain(["etb.net.co", "une.net.co", "mail.ru", "qq.com", "terra.com.pe"])
+        {
             assert!(is_public_mail_domain(domain), "{domain}");
         }
-        for domain in ["acme.com.co", "live.acme.co", "hotmail.acme.com", "yahoo-tools.com", "live", "outlook.tools"] {
+        for domain in
+            ["acme.com.co", "live.acme.co", "hotmail.acme.com", "yahoo-tools.com", "live", "outlook.tools"]
+        {
             assert!(!is_public_mail_domain(domain), "{domain}");
         }
     }

@@ -140,12 +140,19 @@ fn listed_holidays_that_end_are_warned_of() {
     assert!(calendar.is_some());
     let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
     assert_eq!(problem.severity, Severity::Warning);
-    assert!(problem.message.starts_with("no single holiday is listed after 2026-12-25"), "{}", problem.message);
+    assert!(
+        problem.message.starts_with("no single holiday is listed after 2026-12-25"),
+        "{}",
+        problem.message
+    );
 }
 
 #[test]
 fn one_rule_for_every_year_does_not_make_a_list_endless() {
-    let (hours, rule) = ("zone = \"UTC\"\nhours = { mon = [\"08:00-18:00\"] }", "[[holiday]]\nname = \"a\"\ndate = \"01-01\"\n");
+    let (hours, rule) = (
+        "zone = \"UTC\"\nhours = { mon = [\"08:00-18:00\"] }",
+        "[[holiday]]\nname = \"a\"\ndate = \"01-01\"\n",
+    );
     let list = "[[holiday]]\nname = \"b\"\ndate = \"2027-03-26\"\n[[holiday]]\nname = \"c\"\ndate = \"2026-04-03\"\n";
     let (calendar_of_both, problems) = calendar(hours, &format!("{rule}{list}"));
     let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
