@@ -16,9 +16,9 @@ pub use text::{Notice, compose};
 codes! {
     /// What a person may want to hear of.
     Topic {
-        /// A ticket of high impact was opened or reopened, or one was raised to it.
+        /// A ticket was opened, reopened or raised whose impact is high, or whose promise runs around the clock.
         HighImpact = "high_impact",
-        /// A ticket was opened, and no rule says what it is about.
+        /// A ticket was opened, no rule says what it is about, and it is not of `high_impact` already.
         Unclassified = "unclassified",
         /// A mail server does not take the user or the password.
         LoginRefused = "login_refused",

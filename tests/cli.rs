@@ -321,7 +321,18 @@ fn sla_explain_counts_in_the_open() {
     let counted: u64 = segments.iter().map(|segment| segment["counted_s"].as_u64().unwrap()).sum();
     assert_eq!(counted, 3 * 3600);
     assert_eq!(promise["due_by"], segments.last().unwrap()["to"]);
-    assert!(text(&sla).contains("due by        2026-09-17 10:15"));
+    let page = text(&[&sla[..6], &["--at", "2026-09-16T17:15:07"]].concat());
+    for line in [
+        "window        2h to 3h, business hours\n",
+        "received      Wed 2026-09-16 17:15:07 -05:00 (America/Bogota)\n",
+        "  Wed 2026-09-16 17:15:07 → Wed 2026-09-16 18:00:00    44m 53s    44m 53s  business hours\n",
+        "  Wed 2026-09-16 18:00:00 → Thu 2026-09-17 08:00:00         0s    44m 53s  closed\n",
+        " → Thu 2026-09-17 10:15:07  2h 15m 7s         3h  business hours\n",
+        "due from      Thu 2026-09-17 09:15:07\n",
+        "due by        Thu 2026-09-17 10:15:07 -05:00\n",
+    ] {
+        assert!(page.contains(line), "{line} in\n{page}");
+    }
     refused(
         &acuse(&["sla", "explain", "--plan", "n1", "--impact", "huge"]),
         USAGE,
@@ -355,6 +366,34 @@ fn every_text_that_customers_read_can_be_looked_at() {
         74,
         &["cannot write", "no/such/ack.html", "hint: "],
     );
+}
+
+#[test]
+fn who_asks_beyond_the_listed_holidays_is_told() {
+    let site = builder().init();
+    let local = |name: &str, text: &str| fs::write(site.directory().join("rules").join(name), text).unwrap();
+    local("calendar.toml", "holidays = [\"holidays-mx.toml\"]\n");
+    local(
+        "holidays-mx.toml",
+        "[[holiday]]\nname = \"Navidad\"\ndate = \"12-25\"\n[[holiday]]\nname = \"Feria\"\ndate = \"2026-05-15\"\n",
+    );
+    let told = |args: &[&str]| String::from_utf8(site.acuse(args).stderr).unwrap();
+    let sla = |plan, at| ["sla", "explain", "--plan", plan, "--impact", "low", "--at", at];
+    for args in [&["calendar", "show", "--year", "2027"][..], &sla("n1", "2027-01-04T09:00")] {
+        assert!(
+            told(args).contains("no single holiday is listed after 2026-05-15, and this is 2027"),
+            "{}",
+            told(args)
+        );
+    }
+    for args in [
+        &["calendar", "show", "--year", "2026"][..],
+        &sla("n1", "2026-06-01T09:00"),
+        &sla("n3", "2027-01-04T09:00"),
+    ] {
+        assert_eq!(told(args), "");
+    }
+    assert_eq!(site.json(&["calendar", "show", "--year", "2026"])["listed_until"], "2026-05-15");
 }
 
 /// The text that `acuse ack preview` prints, and the HTML part that it writes.
@@ -396,6 +435,16 @@ fn ack_preview_has_three_forms() {
 
     let site = builder().init();
     let ticket = ingested(&site, "outage-es.eml")["ticket"].as_str().unwrap().to_owned();
+    let sender =
+        ["customers", "set", "carlos.rincon@eltornillo.example", "--plan", "n2", "--name", "Doña Caro"];
+    let site_of_hos = builder().set("tickets.prefix", "HOS").init();
+    site_of_hos.text(&sender);
+    let greeted = site_of_hos.text(&["ack", "preview", "fixtures/mail/firewall-es.eml", "--now", NOW]);
+    assert!(greeted.contains("HOS-1042") && greeted.contains("Doña Caro"), "{greeted}");
+    for asked in [["--plan", "n3"], ["--impact", "low"], ["--lang", "en"], ["--kind", "late"]] {
+        let args = [&["ack", "preview", "fixtures/mail/firewall-es.eml"][..], &asked].concat();
+        refused(&acuse(&args), USAGE, &["cannot be used with"]);
+    }
     let (of_ticket, html) = previewed(&site, &[&ticket]);
     assert!(html.contains(&ticket) && html.contains("impacto alto"), "{html}");
     assert!(of_ticket.contains(&ticket) && of_ticket.contains("impacto alto"), "{of_ticket}");

@@ -148,6 +148,83 @@ fn every_bad_line_is_named_and_then_nothing_is_written() {
 }
 
 #[test]
+fn lines_are_numbered_as_an_editor_numbers_them() {
+    let site = site();
+    let file = "\r\nkey,plan,name\r\nana@cliente.example,n2,\"Ana\r\nRuiz\"\r\n\r\n\r\nb@cliente.example,n9,\r\n\
+        c@cliente.example\r\nana@cliente.example,n2,Otra\r\n";
+    let (_, _, said) = import(&site, "clientes.csv", file, &[]);
+    for line in
+        ["csv:7: there is no plan `n9`", "csv:8: 1 fields", "csv:9: `ana@", "on line 3 too", "3 of 4 lines"]
+    {
+        assert!(said.contains(line), "{line} in:\n{said}");
+    }
+    let (_, _, said) = import(&site, "a.csv", "sep=;\nkey;plan\nb@cliente.example;n9\n", &[]);
+    assert!(said.contains("a.csv:3: there is no plan"), "{said}");
+    let (_, _, said) = import(&site, "a.jsonl", "\n{\"key\": \"b@cliente.example\", \"plan\": 2}\n", &[]);
+    assert!(said.contains("a.jsonl:2: invalid type") && !said.contains("line 1"), "{said}");
+}
+
+#[test]
+fn what_spreadsheets_and_databases_write_is_read() {
+    let site = site();
+    let file = "sep=|\r\nKey|PLAN|Language|From|Until|ID\r\nana@cliente.example|N2|ES|2026-11-20T10:00|9999-12-31|7\r\n";
+    assert_eq!(import(&site, "clientes.csv", file, &[]).0, 0);
+    let row = &site.json(&["customers", "show", "ana@cliente.example"])[0];
+    assert_eq!(
+        *row,
+        json!({ "key": "ana@cliente.example", "kind": "address", "id": "7", "name": null, "language": "es", "plan": "n2",
+                "from": "2026-11-20T10:00:00-05:00", "until": null })
+    );
+    let numbered = "{\"key\": \"ana@cliente.example\", \"plan\": \"n2\", \"id\": 1203}\n";
+    assert_eq!(import(&site, "a.jsonl", numbered, &[]).0, 0);
+    assert_eq!(site.json(&["customers", "show", "ana@cliente.example"])[0]["id"], "1203");
+    assert!(import(&site, "a.csv", "key,plan,Key\n", &[]).2.contains("column `Key` stands twice"));
+}
+
+#[test]
+fn a_key_that_no_address_matches_and_a_row_that_never_holds_are_refused_everywhere() {
+    let site = site();
+    for (key, says) in [
+        ("*@acme9.example", "`@acme9.example` means the whole domain"),
+        ("-b.example", "neither an address nor a domain"),
+        ("@1.2.3.4", "neither an address nor a domain"),
+        ("ana@b-.example", "neither an address nor a domain"),
+    ] {
+        let (code, _, said) = import(&site, "a.csv", &format!("key,plan\n{key},n2\n"), &[]);
+        assert!(code == USAGE && said.contains(says), "{key}: {said}");
+        let output = site.acuse(&["customers", "set", "--plan", "n2", "--", key]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(USAGE) && said.contains(says), "{key}: {said}");
+    }
+    let dates = ["--from", "2027-01-01", "--until", "2026-01-01"];
+    let output =
+        site.acuse(&[&["customers", "set", "ana@cliente.example", "--plan", "n2"][..], &dates].concat());
+    assert_eq!(output.status.code(), Some(USAGE));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("it ends before it begins"));
+    assert_eq!(site.json(&["customers", "list"]), json!([]));
+}
+
+#[test]
+fn a_plan_is_renewed_by_a_second_row_and_two_rows_of_one_time_are_refused() {
+    let site = site();
+    let years = |second: &str| {
+        format!(
+            "key,plan,from,until,id\nana@cliente.example,n2,2026-01-01,2026-12-31,7\n\
+             ana@cliente.example,n2,{second},2027-12-31,7\n"
+        )
+    };
+    let (code, _, said) = import(&site, "a.csv", &years("2026-12-31"), &[]);
+    assert!(code == USAGE && said.contains("on line 2 too"), "{said}");
+    assert_eq!(import(&site, "a.csv", &years("2027-01-01"), &[]).0, 0);
+    for (at, plan) in [("2026-12-31T23:59:59", "n2"), ("2027-01-01T00:00", "n2"), ("2028-01-01T00:00", "n1")]
+    {
+        assert_eq!(whois(&site, "ana@cliente.example", at).0, plan, "{at}");
+    }
+    let (_, printed, _) = import(&site, "a.csv", &years("2027-01-01"), &[]);
+    assert!(printed.contains("0 changed, 1 as before"), "{printed}");
+}
+
+#[test]
 fn a_truncated_export_demotes_nobody() {
     let site = site();
     let export = |rows: usize, plan: &str| {
@@ -164,9 +241,14 @@ fn a_truncated_export_demotes_nobody() {
     refused(
         &export(79, "n2"),
         &[],
-        "of 100 imported keys 21 would vanish and 0 get a lower plan, more than 20 %",
+        "of 100 imported keys 21 would vanish and 0 get a lower plan or none, more than 20 %",
     );
     refused(&export(100, "n1"), &[], "0 would vanish and 100 get a lower plan");
+    for dates in [",2020-01-01", "2999-01-01,"] {
+        let row = |n| format!("cliente{n}@empresa{n}.example,n2,{n},{dates}\n");
+        let text = "key,plan,id,from,until\n".to_owned() + &(0..100).map(row).collect::<String>();
+        refused(&text, &[], "0 would vanish and 100 get a lower plan or none");
+    }
     refused("key,plan\n", &["--dry-run"], "100 would vanish");
     assert_eq!(import(&site, "next.csv", &export(80, "n2"), &[]).0, 0);
     assert_eq!(import(&site, "next.csv", "key,plan\n", &["--max-shrink", "100"]).0, 0);
@@ -205,6 +287,12 @@ fn whois_says_which_row_decides_and_why_the_others_do_not() {
         ("n3".into(), "domain_row".into()),
         "not in force yet"
     );
+    let twice = "key,plan,name,id\neva@dos.example,n2,Eva,8\neva@dos.example,n2,Evita,9\n";
+    assert_eq!(import(&site, "clientes.csv", twice, &["--max-shrink", "100"]).0, 0);
+    let found = site.json(&["customers", "whois", "eva@dos.example"]);
+    let standing: Vec<&str> =
+        found["rows"].as_array().unwrap().iter().map(|row| row["standing"].as_str().unwrap()).collect();
+    assert_eq!(standing, ["decides", "another row of the same plan stands before it"]);
     let page = site.text(&["customers", "whois", "nadie@otra.example"]);
     assert!(
         page.starts_with("nadie@otra.example  n1  (default)") && page.contains("no row names it"),

@@ -87,6 +87,24 @@ fn high_impact_reaches_a_person_at_once_and_our_own_mail_opens_nothing() {
 }
 
 #[test]
+fn whatever_is_promised_around_the_clock_reaches_a_person_and_business_hours_do_not() {
+    let stage = Stage::open(telling(&[GUARD], &["high_impact"]));
+    stage.site.text(&["customers", "set", "premium@cliente.example", "--plan", "n3"]);
+    for from in ["luis@cliente.example", "premium@cliente.example"] {
+        let mail = format!(
+            "From: <{from}>\r\nTo: <{ADDRESS}>\r\nSubject: Consulta\r\nMessage-ID: <1.{from}>\r\n\
+             Content-Type: text/plain; charset=utf-8\r\n\r\nNecesito restablecer la contraseña de mi correo.\r\n"
+        );
+        stage.imap.deliver(USER, "INBOX", mail.as_bytes(), Timestamp::now());
+    }
+    let [mail] = &told(&stage, 1)[..] else { panic!("one notification") };
+    assert!(subject(mail).contains("impacto bajo: "), "{}", subject(mail));
+    assert!(text(mail).contains("premium@") && !text(mail).contains("luis@"), "{}", text(mail));
+    stage.wait_for_tickets(2);
+    assert_eq!(stage.count("SELECT count(*) FROM news"), 1);
+}
+
+#[test]
 fn fifty_tickets_in_a_minute_are_two_mails() {
     let stage = Stage::open(|site| {
         telling(&[GUARD], &["high_impact"])(site)
@@ -102,7 +120,7 @@ fn fifty_tickets_in_a_minute_are_two_mails() {
     assert_eq!(stage.count(SENT), 1);
     stage.database().execute(WAIT_IS_OVER, []).unwrap();
     let mails = told(&stage, 2);
-    assert_eq!(subject(&mails[1]), "[acuse] 49 avisos: 49 de impacto alto");
+    assert_eq!(subject(&mails[1]), "[acuse] 49 avisos: 49 urgentes");
     assert!(text(&mails[1]).contains("Y otros 9: acuse tickets list"), "{}", text(&mails[1]));
     stage.wait_for_count(2, SENT);
     assert_eq!(stage.smtp.mails_to(GUARD).len(), 2);
@@ -181,6 +199,15 @@ fn check_misses_whoever_is_to_be_told_and_refuses_a_loop() {
     assert!(
         check(&telling(&[GUARD], &["quarantine"])(Site::builder(nowhere, nowhere)).write()).contains(missing)
     );
+    // high impact in business hours alone leaves the premium plan's promises
+    let site = Site::builder(nowhere, nowhere).write();
+    let local = site.directory().join("rules");
+    std::fs::create_dir_all(&local).unwrap();
+    let plans: String = ["n1", "n2", "n3"]
+        .map(|plan| format!("[plan.{plan}]\nhigh = {{ upto = \"1h\", clock = \"business\" }}\n"))
+        .concat();
+    std::fs::write(local.join("plans.toml"), plans).unwrap();
+    assert!(check(&site).contains(missing), "{}", check(&site));
     let wrong = telling(&["Soporte+x@mihost.example", GUARD, GUARD], &["everything"]);
     let told = check(&wrong(Site::builder(nowhere, nowhere)).write());
     for message in ["would be a loop", "names `guardia@mihost.example` twice", "`everything` is none of"] {

@@ -32,16 +32,16 @@ pub struct PreviewArgs {
     #[arg(value_name = "FILE|CASE")]
     what: Option<String>,
     /// The support level
-    #[arg(long, default_value = "n1")]
+    #[arg(long, default_value = "n1", conflicts_with = "what")]
     plan: String,
     /// high, medium or low
-    #[arg(long, default_value = "medium")]
+    #[arg(long, default_value = "medium", conflicts_with = "what")]
     impact: Impact,
     /// es or en
-    #[arg(long, default_value = "es")]
+    #[arg(long, default_value = "es", conflicts_with = "what")]
     lang: Language,
     /// Which text: ack, unclassified, late, raised or reopened
-    #[arg(long, default_value = "ack")]
+    #[arg(long, default_value = "ack", conflicts_with = "what")]
     kind: String,
     /// When the mail arrives [default: now]
     #[arg(long, value_name = "TIME")]
@@ -102,7 +102,8 @@ fn of_plan(context: &Context, args: &PreviewArgs) -> Done {
     let promise = policy.calendar.promise(plan, args.impact, at);
     let subject = case.map_or("", |case| case.label.in_language(args.lang));
     let to = Address { name: String::new(), address: "cliente@cliente.example".to_owned() };
-    let reply = sample(&policy, &site, &to, &promise);
+    let number = SAMPLE_NUMBER.with_prefix(&site.prefix);
+    let reply = sample(&policy, &site, &to, &number, &promise);
     let reply = Reply {
         kind,
         language: args.lang,
@@ -121,6 +122,7 @@ fn sample<'a>(
     policy: &'a Policy,
     site: &'a Site,
     to: &'a Address,
+    number: &'a str,
     promise: &'a crate::plan::Promise,
 ) -> Reply<'a> {
     Reply {
@@ -129,7 +131,7 @@ fn sample<'a>(
         to,
         customer_name: None,
         known_sender: true,
-        number: SAMPLE_NUMBER,
+        number,
         impact: promise.impact,
         case: None,
         plan: policy.plans.plan_or_default(&promise.plan),
@@ -146,12 +148,12 @@ fn sample<'a>(
     }
 }
 
-const SAMPLE_NUMBER: &str = "ACU-1042";
+const SAMPLE_NUMBER: TicketNumber = TicketNumber(1042);
 
 fn of_mail(context: &Context, args: &PreviewArgs, what: &str) -> Done {
     let explain_args = ExplainArgs::at(args.at.clone());
     let explained = explain::of_mail(context, &read(Path::new(what))?, Some(what.to_owned()), &explain_args)?;
-    let explain::Explained { message, decision, policy, site, .. } = &explained;
+    let explain::Explained { message, decision, policy, site, customer_name, .. } = &explained;
     let (Some(kind), Some(promise), Some(to)) =
         (decision.ack.kind, &decision.promise, crate::triage::requester(message, site))
     else {
@@ -164,16 +166,17 @@ fn of_mail(context: &Context, args: &PreviewArgs, what: &str) -> Done {
             ),
         ));
     };
-    let known = matches!(decision.plan.because, PlanBecause::AddressRow | PlanBecause::DomainRow);
+    let number = SAMPLE_NUMBER.with_prefix(&site.prefix);
     let reply = Reply {
         kind,
         language: decision.ack.language,
-        known_sender: known,
+        customer_name: customer_name.as_deref(),
+        known_sender: decision.plan.because != PlanBecause::Default,
         case: decision.verdict.case.as_deref().and_then(|id| policy.rules.case(id)),
         subject: &message.subject,
         in_reply_to: message.message_id.as_deref(),
         references: &message.references,
-        ..sample(policy, site, to, promise)
+        ..sample(policy, site, to, &number, promise)
     };
     print(context, args, decision.ack.language, &compose(&reply, site, &policy.replies))
 }

@@ -33,6 +33,7 @@ pub fn calendar(context: &Context, verb: &CalendarVerb) -> Done {
         }
         None => calendar.to_local(context.now(calendar.zone())?).year(),
     };
+    super::sla::tell_if_beyond_lists(calendar, year);
     if context.json { context.json(&document(calendar, year)) } else { context.line(page(calendar, year)) }
 }
 
@@ -72,6 +73,7 @@ fn document(calendar: &Calendar, year: i16) -> Value {
         "hours": hours,
         "week_s": week(calendar).as_secs(),
         "holidays": holidays.collect::<Vec<_>>(),
+        "listed_until": calendar.listed_until().map(|date| date.to_string()),
         "exceptions": exceptions
             .map(|(date, hours)| json!({ "date": date.to_string(), "hours": written(hours) }))
             .collect::<Vec<_>>(),

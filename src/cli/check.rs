@@ -10,7 +10,6 @@ use crate::notify::Topic;
 use crate::plan::Clock;
 use crate::policy::Policy;
 use crate::problem::{Problem, Severity, Source, any_error};
-use crate::ticket::Impact;
 
 /// Checks configuration and policy; an error makes the exit code 78.
 pub fn check(context: &Context) -> Done {
@@ -42,9 +41,10 @@ pub fn check(context: &Context) -> Done {
     Ok(())
 }
 
-/// High impact is promised around the clock, the staff's hours are not, and nobody is told.
+/// Something is promised around the clock, the staff's hours are not, and nobody is told.
 fn unstaffed(context: &Context, config: &Config, policy: &Policy) -> Option<Problem> {
-    let promised = policy.plans.plans.iter().any(|plan| plan.window(Impact::High).clock == Clock::Always);
+    let mut windows = policy.plans.plans.iter().flat_map(|plan| plan.windows);
+    let promised = windows.any(|window| window.clock == Clock::Always);
     let told = config.notify.iter().any(|notify| notify.on.contains(&Topic::HighImpact));
     if !promised || told || policy.calendar.is_always_open() {
         return None;
@@ -54,8 +54,7 @@ fn unstaffed(context: &Context, config: &Config, policy: &Policy) -> Option<Prob
         source: Arc::new(Source { name, text: String::new() }),
         span: None,
         severity: Severity::Warning,
-        message: "high impact is promised around the clock, the working hours cover a part of the week, and nobody is \
-                  notified"
+        message: "answers are promised around the clock, the working hours cover a part of the week, and nobody is notified"
             .to_owned(),
         hint: Some("[[notify]] with mail = [\"…\"] reaches a person, also at night".to_owned()),
     })

@@ -6,16 +6,15 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 mod import;
+mod lines;
+mod row;
 mod whois;
 
 use super::context::{Context, for_people, rfc3339, shown, table};
 use super::report::{Code, Done, Failure};
-use super::sla;
 use crate::config::Secrets;
-use crate::mail::Address;
 use crate::store::{CustomerRow, KeyKind};
-use crate::ticket::{Language, PlanId};
-use crate::triage::silence::is_public_mail_domain;
+use crate::ticket::Language;
 
 /// `acuse customers …`
 #[derive(Debug, Subcommand)]
@@ -68,6 +67,21 @@ pub struct SetArgs {
     until: Option<String>,
 }
 
+impl SetArgs {
+    fn line(&self) -> row::Line {
+        row::Line {
+            key: self.key.clone(),
+            plan: self.plan.clone(),
+            name: self.name.clone(),
+            language: self.lang.map(|language| language.as_str().to_owned()),
+            from: self.from.clone(),
+            until: self.until.clone(),
+            id: self.id.clone(),
+            _kind: None,
+        }
+    }
+}
+
 /// Lists, shows, sets or imports the directory.
 pub fn customers(context: &Context, verb: &CustomersVerb) -> Done {
     let config = context.config(Secrets::Skip)?;
@@ -89,7 +103,7 @@ pub fn customers(context: &Context, verb: &CustomersVerb) -> Done {
             print(context, &rows, zone)
         }
         CustomersVerb::Set(args) => {
-            let row = row(args, sla::plan(&policy.plans, &args.plan)?.id.clone(), zone)?;
+            let row = row::row(&args.line(), &policy.plans, zone)?;
             store.transaction(|tx| tx.set_customer(&row, now))?;
             print(context, &store.read(|tx| tx.customers(Some(&row.key)))?, zone)
         }
@@ -106,44 +120,8 @@ pub fn customers(context: &Context, verb: &CustomersVerb) -> Done {
     }
 }
 
-fn row(args: &SetArgs, plan: PlanId, zone: &TimeZone) -> Result<CustomerRow, Failure> {
-    let (key, kind) = key_of(&args.key)?;
-    if kind == KeyKind::Domain && is_public_mail_domain(&key) {
-        return Err(Failure::new(Code::Usage, format!("anybody may have an address at {key}"))
-            .hint("set the customer's whole address instead"));
-    }
-    let instant = |text: &Option<String>, later| -> Result<Option<Timestamp>, Failure> {
-        let instant = text.as_ref().map(|text| import::start(text, zone, later)).transpose();
-        instant.map_err(|why| Failure::new(Code::Usage, why))
-    };
-    Ok(CustomerRow {
-        key,
-        kind,
-        code: args.id.clone(),
-        name: args.name.clone(),
-        language: args.lang,
-        plan,
-        from: instant(&args.from, 0)?,
-        until: instant(&args.until, 1)?,
-    })
-}
-
 fn key_of(text: &str) -> Result<(String, KeyKind), Failure> {
-    parse_key(text).ok_or_else(|| {
-        Failure::new(Code::Usage, format!("`{}` is neither an address nor a domain", shown(text)))
-            .hint("such as ana@cliente.example or cliente.example")
-    })
-}
-
-/// An address, or a domain (with or without a leading `@`), in its canonical form.
-fn parse_key(text: &str) -> Option<(String, KeyKind)> {
-    match text.strip_prefix('@').unwrap_or(text) {
-        domain if !domain.contains('@') => {
-            let sample = Address::parse(&format!("x@{domain}"))?;
-            sample.domain().contains('.').then(|| (sample.domain().to_owned(), KeyKind::Domain))
-        }
-        address => Address::parse(address).map(|found| (found.address, KeyKind::Address)),
-    }
+    Ok(row::parse_key(text)?)
 }
 
 /// A row as JSON, with the keys that an import reads.

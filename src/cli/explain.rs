@@ -50,6 +50,8 @@ pub struct Explained {
     pub message: Message,
     /// What was decided.
     pub decision: Decision,
+    /// The name by which the directory has its sender greeted, as it stands now.
+    pub customer_name: Option<String>,
     /// When its promise was mailed.
     pub mailed_at: Option<Timestamp>,
     /// The policy that explains it now.
@@ -99,7 +101,8 @@ pub fn of_mail(
     }
     let verdict = classify(&message, &policy);
     let decision = triage(&message, &verdict, &arrival, &facts, &site, &policy, now);
-    Ok(Explained { file, message, decision, mailed_at: None, now: None, policy, site })
+    let customer_name = facts.customer.and_then(|customer| customer.name);
+    Ok(Explained { file, message, decision, customer_name, mailed_at: None, now: None, policy, site })
 }
 
 /// What the database knows, where a configuration with one was named.
@@ -141,7 +144,16 @@ fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
     let mailed_at = promise.flatten().and_then(|promise| promise.mailed_at);
     let message = ingest::read(&raw, ingest::reading_again(&decision));
     let now = ticket.map(|ticket| Now::of(&message, &policy, ticket));
-    Ok(Explained { file: None, message, decision, mailed_at, policy, site: config.site, now })
+    Ok(Explained {
+        file: None,
+        message,
+        decision,
+        customer_name: None,
+        mailed_at,
+        policy,
+        site: config.site,
+        now,
+    })
 }
 
 /// Words on the command line or in a list of examples as the mail of somebody unknown.

@@ -1,12 +1,12 @@
 //! `acuse sla`: response times, worked out in the open.
 
 use clap::Subcommand;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::context::{Context, for_people, rfc3339, table, time};
+use super::context::{Context, for_people, rfc3339, table, tell, time};
 use super::report::{Code, Done, Failure};
-use crate::plan::{Calendar, Plan, Plans, Promise};
+use crate::plan::{Calendar, Clock, Plan, Plans, Promise, Window};
 use crate::reply::words;
 use crate::ticket::{Impact, Language, PlanId};
 
@@ -92,6 +92,9 @@ fn explain(context: &Context, plan: &Plan, impact: Impact, received: Timestamp, 
     let promise = calendar.promise(plan, impact, received);
     let segments = calendar.segments(&promise);
     let local = |at| calendar.to_local(at);
+    if promise.window.clock == Clock::Business {
+        tell_if_beyond_lists(calendar, local(promise.due_by).year());
+    }
     if context.json {
         let segments: Vec<_> = segments
             .iter()
@@ -113,18 +116,53 @@ fn explain(context: &Context, plan: &Plan, impact: Impact, received: Timestamp, 
         impact.in_spanish(),
         plain(&words::promise(promise.window, Language::Es))
     ))?;
-    context.line(format!("received      {}", for_people(&local(promise.received))))?;
-    context.line(format!("clock starts  {}", for_people(&local(promise.clock_starts))))?;
+    let second = |at| local(at).strftime("%a %Y-%m-%d %H:%M:%S").to_string();
+    let placed = |at| local(at).strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string();
+    context.line(format!("window        {}", bounds(promise.window)))?;
+    let zone = calendar.zone().iana_name().unwrap_or("a zone without a name");
+    context.line(format!("received      {} ({zone})", placed(promise.received)))?;
+    context.line(format!("clock starts  {}", second(promise.clock_starts)))?;
+    let mut sum = SignedDuration::ZERO;
     for segment in &segments {
-        context.line(format!(
-            "  {} → {}  {:>9}  {}",
-            for_people(&local(segment.from)),
-            for_people(&local(segment.to)),
-            format!("{:#}", jiff::SignedDuration::from_secs(segment.counted.as_secs())),
-            segment.why
-        ))?;
+        sum += segment.counted;
+        let [counted, sum] = [segment.counted, sum].map(whole_seconds);
+        let (from, to) = (second(segment.from), second(segment.to));
+        context.line(format!("  {from} → {to}  {counted:>9}  {sum:>9}  {}", segment.why))?;
     }
-    context.line(format!("due {:9} {}", bound(&promise), for_people(&local(promise.due_by))))
+    if let Some(from) = promise.expected_from {
+        context.line(format!("due from      {}", second(from)))?;
+    }
+    context.line(format!("due {:9} {}", bound(&promise), placed(promise.due_by)))
+}
+
+/// `2h to 3h, business hours`, `under 1h, around the clock`.
+fn bounds(window: Window) -> String {
+    let upto = whole_seconds(window.upto);
+    let length = match window.from {
+        Some(from) => format!("{} to {upto}", whole_seconds(from)),
+        None if window.strict => format!("under {upto}"),
+        None => format!("up to {upto}"),
+    };
+    let clock = match window.clock {
+        Clock::Always => "around the clock",
+        Clock::Business => "business hours",
+    };
+    format!("{length}, {clock}")
+}
+
+/// `2h 15m`.
+fn whole_seconds(time: SignedDuration) -> String {
+    format!("{:#}", SignedDuration::from_secs(time.as_secs()))
+}
+
+/// Says on stderr that a year's holidays are not all known: they would count as business days.
+pub fn tell_if_beyond_lists(calendar: &Calendar, year: i16) {
+    if let Some(last) = calendar.listed_until().filter(|_| calendar.is_beyond_lists(year)) {
+        tell(format!(
+            "warning: no single holiday is listed after {last}, and this is {year}\nhint: add its holidays to the files \
+             that calendar.toml names"
+        ));
+    }
 }
 
 fn bound(promise: &Promise) -> &'static str {

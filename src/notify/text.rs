@@ -78,7 +78,7 @@ impl Notice<'_> {
                 let (high, unclassified) = (count(Topic::HighImpact), count(Topic::Unclassified));
                 let others = news.len() - high - unclassified;
                 let parts: Vec<String> = [
-                    (high, self.say("de impacto alto", "of high impact")),
+                    (high, self.say("urgentes", "urgent")),
                     (unclassified, self.say("sin clasificar", "unclassified")),
                     (others, self.say("del sistema", "of the system")),
                 ]
@@ -91,7 +91,7 @@ impl Notice<'_> {
         }
     }
 
-    /// The tickets first, those of high impact before the others; then the alerts, and what is over.
+    /// The tickets first, the urgent ones before the others; then the alerts, and what is over.
     fn body(&self) -> String {
         let mut ordered: Vec<&News> = self.news.iter().collect();
         ordered.sort_by_key(|news| match news {

@@ -174,6 +174,20 @@ impl Calendar {
         kept
     }
 
+    /// The last date that the holidays' lists reach. Rules for every year say nothing of it where single dates are listed;
+    /// `None`: rules alone make the holidays, and they go on.
+    pub fn listed_until(&self) -> Option<Date> {
+        let listed = self.holidays.iter().filter(|holiday| holiday.is_listed()).filter_map(Holiday::last);
+        let ended =
+            || self.holidays.iter().map(Holiday::last).collect::<Option<Vec<Date>>>()?.into_iter().max();
+        listed.max().or_else(ended)
+    }
+
+    /// Whether a year lies beyond the holidays' lists, so that its holidays may count as business days.
+    pub fn is_beyond_lists(&self, year: i16) -> bool {
+        self.listed_until().is_some_and(|last| last.year() < year)
+    }
+
     /// The exceptions: dates whose hours replace the weekday's and the holiday's. No interval: closed.
     pub fn exceptions(&self) -> &BTreeMap<Date, Vec<Interval>> {
         &self.exceptions

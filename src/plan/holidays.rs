@@ -56,6 +56,11 @@ impl Holiday {
         }
     }
 
+    /// Whether it is listed for one date, not by a rule for every year.
+    pub(super) fn is_listed(&self) -> bool {
+        matches!(self.day, Day::Once(_))
+    }
+
     /// The last date on which it is kept; `None` when it recurs for ever.
     pub(super) fn last(&self) -> Option<Date> {
         match self.day {

@@ -157,10 +157,10 @@ fn window(written: &Placed<'_, WindowTable>, problems: &mut Vec<Problem>) -> Opt
         Some(from) => Some(from?),
         None => None,
     };
-    if from.is_some_and(|from| from > upto) {
+    if from.is_some_and(|from| from >= upto) {
         problems.push(upper.error(
-            format!("the window ends ({}) before it begins", upper.value),
-            "`from` is the shorter of the two",
+            format!("the window ends ({}) no later than it begins", upper.value),
+            "`from` is the shorter of the two; leave it out where the window has no lower bound",
         ));
         return None;
     }
@@ -168,14 +168,20 @@ fn window(written: &Placed<'_, WindowTable>, problems: &mut Vec<Problem>) -> Opt
 }
 
 fn duration(text: &Placed<'_, String>, problems: &mut Vec<Problem>) -> Option<SignedDuration> {
-    let duration = text.value.parse().ok().filter(|it| *it > SignedDuration::ZERO && *it <= LONGEST);
-    if duration.is_none() {
-        problems.push(text.error(
-            format!("`{}` is no length of time between nothing and a year", text.value),
-            "write hours and minutes: \"3h\", \"90m\", \"1h 30m\"",
-        ));
+    const HINT: &str = "write hours and minutes: \"3h\", \"90m\", \"1h 30m\"";
+    let duration =
+        text.value.parse().ok().filter(|it: &SignedDuration| *it > SignedDuration::ZERO && *it <= LONGEST);
+    let Some(duration) = duration else {
+        let message = format!("`{}` is no length of time between nothing and a year", text.value);
+        problems.push(text.error(message, HINT));
+        return None;
+    };
+    // customers read hours, or minutes
+    if duration.as_secs() % 60 != 0 || duration.subsec_nanos() != 0 {
+        problems.push(text.error(format!("`{}` is no whole number of minutes", text.value), HINT));
+        return None;
     }
-    duration
+    Some(duration)
 }
 
 /// What the topmost layer says of a key of `[plan.ID]`.

@@ -123,7 +123,10 @@ fn named_holidays(
                 let known: Vec<String> = files.iter().map(|file| base_name(&file.name)).collect();
                 problems.push(name.error(
                     format!("there is no holiday file `{}`", name.value),
-                    format!("put it beside calendar.toml; the files there are: {}", known.join(", ")),
+                    format!(
+                        "put it beside calendar.toml, under a name that begins with `holidays`; the files there are: {}",
+                        known.join(", ")
+                    ),
                 ));
             }
         }
@@ -149,11 +152,11 @@ fn warn_of_doubts(layers: &[Layer<CalendarFile>], calendar: &Calendar, problems:
             "a promise in business hours could never be kept: correct the holidays or the hours",
         ));
     }
-    let ends: Option<Vec<Date>> = calendar.holidays.iter().map(Holiday::last).collect();
-    if let Some(last) = ends.and_then(|dates| dates.into_iter().max()) {
+    if let Some(last) = calendar.listed_until() {
         problems.push(names.warning(
-            format!("no holiday is known after {last}: later ones would count as business days"),
-            "add the coming years, or rules for every year (date = \"MM-DD\", easter = …)",
+            format!("no single holiday is listed after {last}: later ones would count as business days"),
+            "add the coming years, or rules for every year (date = \"MM-DD\", easter = …); a day off that never comes \
+             again is an exception",
         ));
     }
 }

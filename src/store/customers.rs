@@ -52,6 +52,13 @@ pub struct CustomerRow {
     pub until: Option<Timestamp>,
 }
 
+impl CustomerRow {
+    /// Whether it is in force at an instant.
+    pub fn holds_at(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
+}
+
 /// What an import changes, by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Import {
@@ -109,14 +116,16 @@ impl Tx<'_> {
 
     /// The rows of a key, or all of them, by key.
     pub fn customers(&self, key: Option<&str>) -> Result<Vec<CustomerRow>> {
-        self.customer_rows("key = coalesce(?1, key)", params![key])
+        self.customer_rows("key = coalesce(?1, key) ORDER BY key, plan, valid_from", params![key])
     }
 
-    /// The rows that name an address: itself, itself without its tag, or its domain.
+    /// The rows that name an address (itself, itself without its tag, or its domain), in the order in which they are asked
+    /// for its plan.
     pub fn customers_at(&self, address: &Address) -> Result<Vec<CustomerRow>> {
         let (bare, _) = address.without_tag();
         self.customer_rows(
-            "kind = 'address' AND key IN (?1, ?2) OR kind = 'domain' AND key = ?3",
+            "kind = 'address' AND key IN (?1, ?2) OR kind = 'domain' AND key = ?3
+             ORDER BY kind, customer, key, plan, valid_from",
             params![address.address, bare, address.domain()],
         )
     }
@@ -145,9 +154,8 @@ impl Tx<'_> {
         Ok(import)
     }
 
-    /// Makes these rows the imported part of the directory; what a person set stays.
-    pub fn import_customers(&self, rows: &[CustomerRow], now: Timestamp) -> Result<Import> {
-        let import = self.compare_import(rows)?;
+    /// Makes what was compared in this transaction the imported part of the directory; what a person set stays.
+    pub fn import_customers(&self, import: &Import, now: Timestamp) -> Result<()> {
         for (key, _) in &import.removed {
             self.put(key, &[], true)?;
         }
@@ -161,7 +169,7 @@ impl Tx<'_> {
             let detail = json!({ "added": added, "removed": removed, "changed": changed });
             self.event(now, None, None, "customers_imported", &detail)?;
         }
-        Ok(import)
+        Ok(())
     }
 
     /// Puts rows in the place of those that their key has. A row without a code stays with the customer that the key
@@ -221,7 +229,7 @@ impl Tx<'_> {
     fn customer_rows(&self, condition: &str, bound: impl rusqlite::Params) -> Result<Vec<CustomerRow>> {
         let mut query = self.connection.prepare(&format!(
             "SELECT key, kind, code, name, language, plan, valid_from, valid_until
-             FROM customer_key JOIN customer ON customer.id = customer WHERE {condition} ORDER BY key, plan"
+             FROM customer_key JOIN customer ON customer.id = customer WHERE {condition}"
         ))?;
         let mut rows = query.query(bound)?;
         let mut found = Vec::new();
@@ -258,8 +266,10 @@ mod tests {
         let mut plan = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {OWN}")).unwrap();
         let steps: Vec<String> =
             plan.query_map(["key"], |row| row.get(3)).unwrap().map(|step| step.unwrap()).collect();
-        let begins =
-            ["SEARCH customer_key USING PRIMARY KEY (key=?)", "SEARCH customer USING INTEGER PRIMARY KEY"];
+        let begins = [
+            "SEARCH customer_key USING COVERING INDEX customer_key_period (key=?)",
+            "SEARCH customer USING INTEGER PRIMARY KEY",
+        ];
         assert!(steps.iter().zip(begins).all(|(step, begins)| step.starts_with(begins)), "{steps:?}");
     }
 }

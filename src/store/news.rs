@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{Result, Setting, StoreError, Tx, at, ms, word};
 use crate::mail::Address;
 use crate::notify::{self, AlertNews, CALM, News, Notice, Notify, TicketNews, Topic};
+use crate::plan::Clock;
 use crate::ticket::{Impact, Language, PlanId, TicketNumber};
 use crate::token::{Claim, NO_TICKET, Purpose};
 use crate::triage::{Action, Decision, Effect, Flag};
@@ -42,18 +43,28 @@ impl Tx<'_> {
 
     /// What a decision makes news of; asked before it changes a ticket that was there.
     pub(super) fn newsworthy(&self, ticket: i64, decision: &Decision) -> Result<Option<Topic>> {
-        let is_high = decision.impact == Impact::High;
+        let never_rests =
+            decision.promise.as_ref().is_some_and(|promise| promise.window.clock == Clock::Always);
+        let is_urgent = decision.impact == Impact::High || never_rests;
         let topic = match (decision.action, decision.effect) {
-            (Action::Open, _) if is_high => Some(Topic::HighImpact),
+            (Action::Open, _) if is_urgent => Some(Topic::HighImpact),
             (Action::Open, _) => decision.flags.contains(&Flag::Unclassified).then_some(Topic::Unclassified),
-            (Action::Append, Effect::Reopens) if is_high => Some(Topic::HighImpact),
-            (Action::Append, Effect::Raises | Effect::Continues) if is_high => {
-                let sql = "SELECT 1 FROM ticket WHERE id = ?1 AND impact != 'high'";
-                self.connection.prepare_cached(sql)?.exists([ticket])?.then_some(Topic::HighImpact)
+            (Action::Append, Effect::Reopens) if is_urgent => Some(Topic::HighImpact),
+            (Action::Append, Effect::Raises | Effect::Continues) if is_urgent => {
+                (!self.is_urgent(ticket)?).then_some(Topic::HighImpact)
             }
             _ => None,
         };
         Ok(topic)
+    }
+
+    /// Whether a ticket's impact is high, or its running promise counts every hour of every day.
+    fn is_urgent(&self, ticket: i64) -> Result<bool> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT 1 FROM ticket LEFT JOIN promise ON promise.ticket = ticket.id AND ended IS NULL
+             WHERE ticket.id = ?1 AND (ticket.impact = 'high' OR promise.window ->> 'clock' = 'always')",
+        )?;
+        Ok(query.exists([ticket])?)
     }
 
     /// Makes news of a ticket.

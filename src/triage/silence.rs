@@ -37,35 +37,72 @@ pub fn withheld(
 
 /// Whether anybody may have an address in that domain, so that it says nothing of who belongs together.
 pub fn is_public_mail_domain(domain: &str) -> bool {
-    const DOMAINS: &[&str] = &[
+    /// At home in many countries: `hotmail.com`, `hotmail.es`, `yahoo.com.mx`, `live.co.uk`.
+    const BRANDS: [&str; 6] = ["gmx", "hotmail", "live", "outlook", "terra", "yahoo"];
+    /// Everybody else, and the access providers of Latin America.
+    const DOMAINS: [&str; 36] = [
+        "126.com",
+        "163.com",
+        "adinet.com.uy",
+        "andinanet.net",
         "aol.com",
+        "arnet.com.ar",
+        "bol.com.br",
+        "cable.net.co",
+        "cantv.net",
+        "epm.net.co",
+        "etb.net.co",
         "fastmail.com",
+        "fibertel.com.ar",
         "gmail.com",
-        "gmx.com",
-        "gmx.es",
         "googlemail.com",
-        "hotmail.com",
-        "hotmail.es",
         "icloud.com",
-        "live.com",
         "mac.com",
         "mail.com",
+        "mail.ru",
         "me.com",
         "msn.com",
-        "outlook.com",
-        "outlook.es",
+        "prodigy.net.mx",
         "proton.me",
         "protonmail.com",
-        "terra.com",
+        "qq.com",
+        "rocketmail.com",
+        "speedy.com.ar",
+        "tutanota.com",
         "une.net.co",
-        "yahoo.com",
-        "yahoo.com.co",
-        "yahoo.es",
-        "yahoo.com.mx",
-        "yahoo.com.ar",
+        "uol.com.br",
+        "vtr.net",
         "yandex.com",
+        "yandex.ru",
         "ymail.com",
         "zoho.com",
+        "zohomail.com",
     ];
-    DOMAINS.contains(&domain)
+    let of_a_country = |end: &str| match end.split_once('.') {
+        None => end == "com" || end.len() == 2,
+        Some((second, country)) => matches!(second, "com" | "co") && country.len() == 2,
+    };
+    let is_brand = |(brand, end): (&str, &str)| BRANDS.contains(&brand) && of_a_country(end);
+    DOMAINS.contains(&domain) || domain.split_once('.').is_some_and(is_brand)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_public_mail_domain;
+
+    #[test]
+    fn public_mail_is_known_in_every_country_and_a_customer_s_domain_is_not_taken_for_it() {
+        let public =
+            ["gmail.com", "hotmail.com.co", "outlook.com.co", "live.com.mx", "hotmail.co.uk", "yahoo.es"];
+        for domain in
+            public.into_iter().chain(["etb.net.co", "une.net.co", "mail.ru", "qq.com", "terra.com.pe"])
+        {
+            assert!(is_public_mail_domain(domain), "{domain}");
+        }
+        for domain in
+            ["acme.com.co", "live.acme.co", "hotmail.acme.com", "yahoo-tools.com", "live", "outlook.tools"]
+        {
+            assert!(!is_public_mail_domain(domain), "{domain}");
+        }
+    }
 }

@@ -5,19 +5,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{document, parse_key};
-use crate::cli::context::{Context, read, shown, tell};
+use super::document;
+use super::lines::lines;
+use super::row::{overlap, row};
+use crate::cli::context::{Context, shown, tell};
 use crate::cli::report::{Code, Done, Failure};
 use crate::plan::Plans;
-use crate::problem::did_you_mean;
-use crate::store::{CustomerRow, Import, KeyKind, Store};
-use crate::ticket::{Language, PlanId};
-use crate::triage::silence::is_public_mail_domain;
+use crate::store::{CustomerRow, Import, Store};
+use crate::ticket::PlanId;
 
 /// Lines of each kind of change that are shown to people.
 const SHOWN: usize = 20;
@@ -44,22 +42,6 @@ fn percent(text: &str) -> Result<u8, String> {
     number.ok_or_else(|| "a percentage from 0 to 100".to_owned())
 }
 
-/// A line as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    key: String,
-    plan: String,
-    name: Option<String>,
-    language: Option<String>,
-    from: Option<String>,
-    until: Option<String>,
-    id: Option<String>,
-    /// In what `customers list --json` prints; the key says it already.
-    #[serde(rename = "kind")]
-    _kind: Option<String>,
-}
-
 /// Imports a file, or says all that is wrong with it.
 pub fn import(
     context: &Context,
@@ -70,16 +52,22 @@ pub fn import(
     now: Timestamp,
 ) -> Done {
     let rows = rows(&args.file, plans, zone)?;
-    let compared = store.read(|tx| tx.compare_import(&rows))?;
-    let changes = changes(&compared);
+    // what is judged is what is written: nobody changes the directory in between
+    let (import, refused) = store.transaction(|tx| {
+        let import = tx.compare_import(&rows)?;
+        let refused = guard(&import, args, plans, now).err();
+        if refused.is_none() && !args.dry_run {
+            tx.import_customers(&import, now)?;
+        }
+        Ok((import, refused))
+    })?;
+    let changes = changes(&import);
     if !context.json && !changes.is_empty() {
         context.line(changes)?;
     }
-    guard(&compared, args, plans)?;
-    let import = match args.dry_run {
-        true => compared,
-        false => store.transaction(|tx| tx.import_customers(&rows, now))?,
-    };
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
     if context.json {
         return context.json(&changes_document(&import, args.dry_run, zone));
     }
@@ -90,10 +78,11 @@ pub fn import(
     Ok(())
 }
 
-/// Refuses a file that takes too much away.
-fn guard(import: &Import, args: &ImportArgs, plans: &Plans) -> Done {
+/// Refuses a file that takes too much away of what is in force.
+fn guard(import: &Import, args: &ImportArgs, plans: &Plans, now: Timestamp) -> Done {
     let rank = |rows: &[CustomerRow]| {
-        rows.iter().filter_map(|row| plans.plans.iter().position(|plan| plan.id == row.plan)).max()
+        let rows = rows.iter().filter(|row| row.holds_at(now));
+        rows.filter_map(|row| plans.plans.iter().position(|plan| plan.id == row.plan)).max()
     };
     let demoted = import.changed.iter().filter(|(_, old, new)| rank(new) < rank(old)).count();
     let (removed, before) = (import.removed.len(), import.before());
@@ -103,7 +92,7 @@ fn guard(import: &Import, args: &ImportArgs, plans: &Plans) -> Done {
     Err(Failure::new(
         Code::Findings,
         format!(
-            "of {before} imported keys {removed} would vanish and {demoted} get a lower plan, more than {} %: nothing is written",
+            "of {before} imported keys {removed} would vanish and {demoted} get a lower plan or none, more than {} %: nothing is written",
             args.max_shrink
         ),
     )
@@ -112,136 +101,38 @@ fn guard(import: &Import, args: &ImportArgs, plans: &Plans) -> Done {
 
 /// Every row of the file, or every line that is wrong.
 fn rows(file: &Path, plans: &Plans, zone: &TimeZone) -> Result<Vec<CustomerRow>, Failure> {
-    let text = String::from_utf8(read(file)?).map_err(|_| {
-        Failure::new(Code::Usage, format!("{} is not UTF-8", file.display()))
-            .hint("export it as UTF-8; in a spreadsheet: save as \"CSV UTF-8\"")
-    })?;
-    let text = text.trim_start_matches('\u{FEFF}');
-    let is_json = file.extension().is_some_and(|extension| extension == "jsonl");
-    let lines = if is_json { json_lines(text) } else { csv_lines(file, text)? };
-
-    let mut rows: BTreeMap<(String, Option<String>, PlanId), (u64, CustomerRow)> = BTreeMap::new();
+    let lines = lines(file)?;
+    let all = lines.len();
+    let mut rows: BTreeMap<(String, Option<String>, PlanId), Vec<(u64, CustomerRow)>> = BTreeMap::new();
     let mut wrong = Vec::new();
     for (number, line) in lines {
-        match line.and_then(|line| row(&line, plans, zone)) {
+        match line.and_then(|line| row(&line, plans, zone).map_err(|wrong| wrong.to_string())) {
             Err(why) => wrong.push((number, why)),
             Ok(row) => {
-                let same = (row.key.clone(), row.code.clone(), row.plan.clone());
-                match rows.get(&same) {
-                    Some((first, other)) if *other != row => {
+                let same = rows.entry((row.key.clone(), row.code.clone(), row.plan.clone())).or_default();
+                match same.iter().find(|(_, other)| overlap(other, &row)) {
+                    Some((_, other)) if *other == row => {}
+                    Some((first, _)) => {
                         let what =
                             format!("`{}` has the plan {} on line {first} too, otherwise", row.key, row.plan);
-                        wrong.push((number, format!("{what}; keep one of the two")));
+                        wrong.push((number, format!("{what}; keep one of the two, or part their dates")));
                     }
-                    Some(_) => {}
-                    None => _ = rows.insert(same, (number, row)),
+                    None => same.push((number, row)),
                 }
             }
         }
     }
     if wrong.is_empty() {
-        return Ok(rows.into_values().map(|(_, row)| row).collect());
+        return Ok(rows.into_values().flatten().map(|(_, row)| row).collect());
     }
     let list: Vec<String> =
         wrong.iter().map(|(number, why)| format!("{}:{number}: {why}", file.display())).collect();
     tell(list.join("\n"));
-    let (bad, all) = (wrong.len(), rows.len() + wrong.len());
     Err(Failure::new(
         Code::Usage,
-        format!("{bad} of {all} lines are wrong, each named above: nothing is written"),
+        format!("{} of {all} lines are wrong, each named above: nothing is written", wrong.len()),
     )
     .hint("correct them at their source, or leave them out of the export"))
-}
-
-type Lines = Vec<(u64, Result<Line, String>)>;
-
-fn json_lines(text: &str) -> Lines {
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| (number, serde_json::from_str(line).map_err(|error| error.to_string())))
-        .collect()
-}
-
-/// Fields may be divided by commas or, as spreadsheets do where the comma is decimal, by semicolons.
-fn csv_lines(file: &Path, text: &str) -> Result<Lines, Failure> {
-    const COLUMNS: [&str; 7] = ["key", "plan", "name", "language", "from", "until", "id"];
-    let header = text.lines().next().unwrap_or_default();
-    let delimiter = if header.contains(';') { b';' } else { b',' };
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
-    let refuse = |message: String, hint: String| {
-        Failure::new(Code::Usage, format!("{}:1: {message}", file.display())).hint(hint)
-    };
-    let columns = format!("the columns are {}", COLUMNS.join(", "));
-    let headers = reader.headers().map_err(|error| refuse(error.to_string(), columns.clone()))?.clone();
-    for name in &headers {
-        if !COLUMNS.contains(&name) {
-            let hint = did_you_mean(name, COLUMNS).unwrap_or_else(|| columns.clone());
-            return Err(refuse(format!("unknown column `{}`", shown(name)), hint));
-        }
-    }
-    if let Some(missing) = ["key", "plan"].iter().find(|name| headers.iter().all(|header| header != **name)) {
-        return Err(refuse(format!("no column `{missing}`"), columns));
-    }
-    let mut lines = Vec::new();
-    for record in reader.records() {
-        let number = |position: Option<&csv::Position>| position.map_or(0, csv::Position::line);
-        lines.push(match record {
-            Ok(record) => (
-                number(record.position()),
-                record.deserialize(Some(&headers)).map_err(|error| error.to_string()),
-            ),
-            Err(error) => (number(error.position()), Err(wrong_width(&error))),
-        });
-    }
-    Ok(lines)
-}
-
-fn wrong_width(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!(
-                "{len} fields, where the header has {expected_len}; quote a field that holds the delimiter"
-            )
-        }
-        _ => error.to_string(),
-    }
-}
-
-fn row(line: &Line, plans: &Plans, zone: &TimeZone) -> Result<CustomerRow, String> {
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-    let (key, kind) = parse_key(&line.key)
-        .ok_or_else(|| format!("`{}` is neither an address nor a domain", shown(&line.key)))?;
-    if kind == KeyKind::Domain && is_public_mail_domain(&key) {
-        return Err(format!("anybody may have an address at {key}; give the customer's whole address"));
-    }
-    let plan = PlanId(line.plan.clone());
-    if plans.plan(&plan).is_none() {
-        let known: Vec<&str> = plans.plans.iter().map(|plan| plan.id.as_str()).collect();
-        return Err(format!("there is no plan `{}`; the plans are {}", shown(&line.plan), known.join(", ")));
-    }
-    let language = given(&line.language).map(|text| text.parse::<Language>()).transpose()?;
-    let from = given(&line.from).map(|text| start(&text, zone, 0)).transpose()?;
-    let until = given(&line.until).map(|text| start(&text, zone, 1)).transpose()?;
-    if let (Some(from), Some(until)) = (from, until)
-        && from >= until
-    {
-        return Err("it ends before it begins".to_owned());
-    }
-    Ok(CustomerRow { key, kind, code: given(&line.id), name: given(&line.name), language, plan, from, until })
-}
-
-/// The first instant of a date, or of so many days after it; an instant as it stands.
-pub(super) fn start(text: &str, zone: &TimeZone, later: i32) -> Result<Timestamp, String> {
-    let of_date = |date: Date| {
-        let day = date.checked_add(jiff::Span::new().days(later)).ok()?;
-        day.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
-    };
-    let instant = || text.parse::<Timestamp>().ok();
-    let date = || text.parse::<Date>().ok().filter(|date| date.to_string() == text).and_then(of_date);
-    date().or_else(instant).ok_or_else(|| {
-        format!("`{}` is no date; write 2027-03-31 (the whole day) or 2027-03-31T12:00:00-05:00", shown(text))
-    })
 }
 
 fn plans_of(rows: &[CustomerRow]) -> String {

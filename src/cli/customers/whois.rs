@@ -21,8 +21,14 @@ pub fn whois(context: &Context, store: &Store, text: &str, policy: &Policy, now:
         store.read(|tx| Ok((tx.customers_at(&address)?, tx.customer_of(&address, &policy.plans, now)?)))?;
     let because = found.as_ref().map_or(PlanBecause::Default, |customer| customer.by);
     let plan = found.as_ref().map_or(&policy.plans.default.id, |customer| &customer.plan);
-    let rows: Vec<(&CustomerRow, &str)> =
-        rows.iter().map(|row| (row, standing(row, found.as_ref(), now))).collect();
+    let decides = rows.iter().position(|row| found.as_ref().is_some_and(|found| is_taken(row, found, now)));
+    let rows: Vec<(&CustomerRow, &str)> = (0..)
+        .zip(&rows)
+        .map(|(place, row)| match Some(place) == decides {
+            true => (row, "decides"),
+            false => (row, standing(row, found.as_ref(), now)),
+        })
+        .collect();
     if context.json {
         let zone = policy.calendar.zone();
         let rows =
@@ -43,17 +49,27 @@ pub fn whois(context: &Context, store: &Store, text: &str, policy: &Policy, now:
     context.line(lines.to_string())
 }
 
-/// Why a row decides, or not.
-fn standing(row: &CustomerRow, found: Option<&CustomerFacts>, now: Timestamp) -> &'static str {
-    let by = match row.kind {
+fn because_of(row: &CustomerRow) -> PlanBecause {
+    match row.kind {
         KeyKind::Address => PlanBecause::AddressRow,
         KeyKind::Domain => PlanBecause::DomainRow,
-    };
+    }
+}
+
+/// Whether what was found is what this row says; the first such row decides.
+fn is_taken(row: &CustomerRow, found: &CustomerFacts, now: Timestamp) -> bool {
+    let (name, language) = (&found.name, found.language);
+    row.holds_at(now)
+        && (because_of(row), &row.plan, &row.name, row.language) == (found.by, &found.plan, name, language)
+}
+
+/// Why a row does not decide.
+fn standing(row: &CustomerRow, found: Option<&CustomerFacts>, now: Timestamp) -> &'static str {
     match found {
         _ if row.from.is_some_and(|from| from > now) => "not in force yet",
-        _ if row.until.is_some_and(|until| until <= now) => "over",
-        Some(found) if found.by != by => "an address row stands before it",
-        Some(found) if found.plan == row.plan => "decides",
+        _ if !row.holds_at(now) => "over",
+        Some(found) if found.by != because_of(row) => "an address row stands before it",
+        Some(found) if found.plan == row.plan => "another row of the same plan stands before it",
         _ => "another row has a higher plan",
     }
 }

@@ -74,7 +74,7 @@ fn a_storm_is_counted_and_only_its_first_are_told_one_by_one() {
     let mut news = vec![alert(None), ticket(1, Topic::Unclassified)];
     news.extend((2..=50).map(|number| ticket(number, Topic::HighImpact)));
     let (mail, _) = written(&news, Es);
-    assert_eq!(mail.subject, "[acuse] 51 avisos: 49 de impacto alto, 1 sin clasificar, 1 del sistema");
+    assert_eq!(mail.subject, "[acuse] 51 avisos: 49 urgentes, 1 sin clasificar, 1 del sistema");
     assert!(mail.text.starts_with("ACU-2  impacto alto"), "{}", mail.text);
     assert!(mail.text.contains("ACU-41 ") && !mail.text.contains("ACU-42 "), "{}", mail.text);
     assert!(mail.text.contains("Y otros 11: acuse tickets list"), "{}", mail.text);

@@ -39,7 +39,7 @@ fn holiday_names_are_those_of_the_file() {
 
 #[test]
 fn holiday_rules_of_every_kind() {
-    let calendar = sound(calendar(
+    let (calendar, _) = calendar(
         "zone = \"UTC\"\nhours = { mon = [\"08:00-18:00\"] }",
         r#"
         country = "XX"
@@ -63,7 +63,8 @@ fn holiday_rules_of_every_kind() {
         easter = 1
         law = "none"
         "#,
-    ));
+    );
+    let calendar = calendar.unwrap();
     let names =
         |year| calendar.holidays_of_year(year).into_iter().map(|holiday| holiday.name).collect::<Vec<_>>();
     assert_eq!(calendar.holiday_on(date(2027, 1, 4)), Some("carried over the year"));
@@ -139,7 +140,27 @@ fn listed_holidays_that_end_are_warned_of() {
     assert!(calendar.is_some());
     let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
     assert_eq!(problem.severity, Severity::Warning);
-    assert!(problem.message.starts_with("no holiday is known after 2028-02-29"), "{}", problem.message);
+    assert!(
+        problem.message.starts_with("no single holiday is listed after 2026-12-25"),
+        "{}",
+        problem.message
+    );
+}
+
+#[test]
+fn one_rule_for_every_year_does_not_make_a_list_endless() {
+    let (hours, rule) = (
+        "zone = \"UTC\"\nhours = { mon = [\"08:00-18:00\"] }",
+        "[[holiday]]\nname = \"a\"\ndate = \"01-01\"\n",
+    );
+    let list = "[[holiday]]\nname = \"b\"\ndate = \"2027-03-26\"\n[[holiday]]\nname = \"c\"\ndate = \"2026-04-03\"\n";
+    let (calendar_of_both, problems) = calendar(hours, &format!("{rule}{list}"));
+    let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
+    assert!(problem.message.contains("after 2027-03-26"), "{}", problem.message);
+    let both = calendar_of_both.unwrap();
+    assert!(both.is_beyond_lists(2028) && !both.is_beyond_lists(2027));
+    let rules_alone = sound(calendar(hours, rule));
+    assert_eq!((rules_alone.listed_until(), rules_alone.is_beyond_lists(9999)), (None, false));
 }
 
 #[test]

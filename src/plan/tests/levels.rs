@@ -102,7 +102,7 @@ fn every_problem_of_the_plans_is_told_at_once() {
     assert_eq!(
         said(&problems),
         [
-            "\"5h\": the window ends (5h) before it begins",
+            "\"5h\": the window ends (5h) no later than it begins",
             "{ upto = \"5h\", under = \"5h\", clock = \"business\" }: a window ends with either `upto` or `under`",
             "\"soon\": `soon` is no length of time between nothing and a year",
             "\"0h\": `0h` is no length of time between nothing and a year",
@@ -121,6 +121,27 @@ fn every_problem_of_the_plans_is_told_at_once() {
     assert!(problems.iter().all(|problem| problem.hint.is_some()));
     // n3 stands in the shipped file only.
     assert_eq!(problems[12].source.name, "rules/plans.toml");
+}
+
+#[test]
+fn a_window_that_could_not_be_said_in_words_is_refused() {
+    let (plans, problems) = plans_with(
+        r#"
+        [plan.n1]
+        low = { from = "1h", upto = "1h", clock = "business" }
+        medium = { upto = "30s", clock = "business" }
+        high = { upto = "1m 500ms", clock = "always" }
+        "#,
+    );
+    assert!(plans.is_none());
+    assert_eq!(
+        said(&problems),
+        [
+            "\"1h\": the window ends (1h) no later than it begins",
+            "\"30s\": `30s` is no whole number of minutes",
+            "\"1m 500ms\": `1m 500ms` is no whole number of minutes",
+        ]
+    );
 }
 
 #[test]

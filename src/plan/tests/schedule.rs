@@ -78,6 +78,8 @@ fn every_problem_of_the_calendar_is_told_at_once() {
         ]
     );
     assert!(problems.iter().all(|problem| problem.hint.is_some()));
+    let hint = problems.last().and_then(|problem| problem.hint.as_deref()).unwrap();
+    assert!(hint.contains("begins with `holidays`"), "other names are no holiday files: {hint}");
 }
 
 #[test]

@@ -65,9 +65,9 @@ CREATE TABLE customer_key (
     language    TEXT    CHECK (language IN ('es', 'en')),
     valid_from  INTEGER,                         -- absent: always was
     valid_until INTEGER,                         -- exclusive; absent: no end
-    imported    INTEGER NOT NULL CHECK (imported IN (0, 1)), -- 0: a person set it, and no import touches it
-    PRIMARY KEY (key, customer, plan)
-) STRICT, WITHOUT ROWID;
+    imported    INTEGER NOT NULL CHECK (imported IN (0, 1)) -- 0: a person set it, and no import touches it
+) STRICT;
+CREATE UNIQUE INDEX customer_key_period ON customer_key (key, customer, plan, coalesce(valid_from, 0)); -- a plan may be renewed
 CREATE INDEX customer_key_customer ON customer_key (customer);
 
 CREATE TABLE ticket (
