@@ -290,6 +290,91 @@ fn the_calendar_of_a_year_is_shown_with_what_it_adds_up_to() {
 }
 
 #[test]
+fn an_icalendar_file_closes_its_days_and_changes_nothing_that_is_there() {
+    let site = builder().write();
+    let file = format!("{ROOT}/fixtures/calendar/cierres.ics");
+    let imported = site.directory().join("rules/holidays-imported.toml");
+    let import = |options: &[&str]| {
+        site.acuse(&[&["calendar", "import", &file, "--now", "2026-11-23T09:00:00"], options].concat())
+    };
+    let dry = import(&["--dry-run"]);
+    let page = printed(&dry, &["calendar", "import"]);
+    for line in [
+        "+ 2019-09-15  and every year  Aniversario de MiHost",
+        "+ 2026-12-30  Wednesday  Cierre de fin de año, con guardia para fallas de impacto alto y sin atención telefónica",
+        "+ 2027-01-03  Sunday     Inventario (closed on every Sunday anyway)",
+        "= 2026-12-25  Friday     Navidad: is Navidad (Ley 51 de 1983, art. 1)",
+        "  2026-12-24  Thursday   Tarde libre (line 49)",
+        "  2027-03-01  Monday     Mudanza (line 55)",
+        "  2026-11-27  Friday     Jornada de equipo (line 61)",
+        "  2027-02-15  Monday     Día de la familia (line 42)",
+        "8 events: 5 days added, 1 day already there, 4 not taken",
+    ] {
+        assert!(page.lines().any(|printed| printed == line), "no `{line}` in:\n{page}");
+    }
+    for told in ["nothing is written yet", "1 day is marked free", "--transparent takes them"] {
+        assert!(said(&dry).contains(told), "no `{told}` in:\n{}", said(&dry));
+    }
+    assert!(!imported.exists(), "--dry-run wrote a file");
+
+    assert!(printed(&import(&[]), &["import"]).ends_with("`acuse reload` puts it in force\n"));
+    assert_eq!(fs::metadata(&imported).unwrap().permissions().mode() & 0o777, 0o644);
+    assert!(site.text(&["check"]).contains("good: "));
+    let year = site.json(&["calendar", "show", "--year", "2026"]);
+    let mut names =
+        year["holidays"].as_array().unwrap().iter().map(|holiday| holiday["name"].as_str().unwrap());
+    assert!(names.any(|name| name == "Aniversario de MiHost"), "{year}");
+    let due = ["sla", "explain", "--plan", "n2", "--impact", "medium", "--at", "2026-12-26T12:30:00"];
+    assert_eq!(
+        site.json(&due)["due_by"],
+        "2026-12-31T10:30:00-05:00",
+        "half an hour of Saturday, then Thursday"
+    );
+
+    // what a person writes into the file stays, and a second import adds only what is new
+    let commented = fs::read_to_string(&imported).unwrap().replace("Inventario", "Conteo") + "# nuestro\n";
+    fs::write(&imported, &commented).unwrap();
+    let again: Value = serde_json::from_slice(&import(&["--json", "--transparent"]).stdout).unwrap();
+    has_keys(&again, &["written", "added", "known", "skipped", "cut"]);
+    has_keys(&again["known"][0], &["date", "every_year", "name", "line", "by"]);
+    has_keys(&again["known"][0]["by"], &["holiday", "law", "exception", "same_file"]);
+    has_keys(&again["skipped"][0], &["date", "name", "line", "because", "still_kept"]);
+    assert_eq!(again["written"], true);
+    assert_eq!(again["added"].as_array().unwrap().len(), 1);
+    assert_eq!(again["added"][0]["date"], "2027-02-15");
+    let now = fs::read_to_string(&imported).unwrap();
+    assert!(now.starts_with(&commented) && now.contains("Día de la familia"), "{now}");
+    assert_eq!(import(&["--transparent"]).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&imported).unwrap(), now, "the third import has nothing to add");
+}
+
+#[test]
+fn an_icalendar_file_that_cannot_be_used_writes_nothing_and_says_where() {
+    let site = builder().write();
+    let import = |text: &str| {
+        fs::write(site.directory().join("x.ics"), text).unwrap();
+        let file = site.directory().join("x.ics");
+        site.acuse(&["calendar", "import", file.to_str().unwrap(), "--now", NOW])
+    };
+    let event = |lines: &str| {
+        format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:x\n{lines}\nEND:VEVENT\nEND:VCALENDAR\n")
+    };
+    let wrong = ["x.ics:4:1", "DTSTART:20260230", "^^^^", "write 20261224 for a day", "1 line is wrong"];
+    refused(&import(&event("DTSTART:20260230")), USAGE, &wrong);
+    refused(&import("<!doctype html>"), USAGE, &["no iCalendar file", "export the calendar as iCalendar"]);
+    refused(&import(&"x".repeat((8 << 20) + 1)), USAGE, &["more than 8 MiB"]);
+    // a calendar by which nobody would work any more would be refused by `reload`, and is by the import
+    let closed = event("DTSTART:20270101\nDURATION:P365D");
+    refused(&import(&closed), CONFIG, &["every business day of 2027 is a holiday"]);
+    assert!(!site.directory().join("rules/holidays-imported.toml").exists());
+    let hostile = import(&event("DTSTART:20261228").replace("SUMMARY:x", "SUMMARY:a\x1b[2Jb\u{202e}c"));
+    let page = printed(&hostile, &["import"]);
+    assert!(page.contains("+ 2026-12-28  Monday     a[2Jbc\n"), "{page:?}");
+    fs::remove_dir_all(site.directory().join("rules")).unwrap();
+    refused(&import(&event("DTSTART:20261228")), CONFIG, &["there is no directory", "local_dir"]);
+}
+
+#[test]
 fn the_table_has_every_promise_of_the_manual() {
     let table = json(&["sla", "table", "--at", "2026-09-16T17:15:00"]);
     let cells = table.as_array().unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use acuse::mail::{AutomationKind, Defect, Sign};
 use acuse::notify::Topic;
+use acuse::plan::SkippedBecause;
 use acuse::store::{HeldBy, Origin, OutboxState, Standing};
 use acuse::ticket::Outcome;
 use acuse::triage::{AckBecause, Flag, PlanBecause, Reason};
@@ -39,6 +40,12 @@ fn page() -> String {
     table!(page, "Held", "Who holds an acknowledgement back (`held_by` of `outbox list`).", HeldBy);
     table!(page, "Notifications", "What a person is told of (`on` of `[[notify]]`).", Topic);
     table!(page, "Mailboxes", "Whether a folder is watched (`state` of `mailbox list`).", Standing);
+    table!(
+        page,
+        "Calendars",
+        "Why an event of an iCalendar file is not taken (`because` of `calendar import`).",
+        SkippedBecause
+    );
     table!(page, "Policies", "What put a policy in force (`policy.by` of `tickets show`).", Origin);
     table!(page, "Automation", "What kind of sender wrote a mail (`automation.kind`).", AutomationKind);
     table!(page, "Signs", "By which sign it was recognised (`automation.because`).", Sign);

@@ -1,12 +1,15 @@
-//! `acuse calendar`: business hours and holidays, for people to check.
+//! `acuse calendar`: business hours and holidays, for people to check and to add to.
 
 use clap::Subcommand;
 use jiff::SignedDuration;
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::context::{Context, table};
 use super::report::{Code, Done, Failure};
 use crate::plan::{Calendar, Interval};
+
+mod import;
 
 /// `acuse calendar …`
 #[derive(Debug, Subcommand)]
@@ -17,16 +20,28 @@ pub enum CalendarVerb {
         #[arg(long)]
         year: Option<i16>,
     },
+    /// Add the closing days of an iCalendar file (.ics): all-day events, once or every year
+    ///
+    /// They go to holidays-imported.toml in local_dir, which is part of the calendar without being named there. What the
+    /// calendar has already is left alone, and nothing is ever removed: that file is yours to edit. `acuse reload` puts
+    /// it in force.
+    Import(import::ImportArgs),
 }
 
-/// Shows a year of the calendar.
+/// Shows a year of the calendar, or adds to it.
 pub fn calendar(context: &Context, verb: &CalendarVerb) -> Done {
-    let CalendarVerb::Show { year } = verb;
+    match verb {
+        CalendarVerb::Show { year } => show(context, *year),
+        CalendarVerb::Import(args) => import::import(context, args),
+    }
+}
+
+fn show(context: &Context, year: Option<i16>) -> Done {
     let config = context.named_config()?;
     let policy = context.policy(config.as_ref())?;
     let calendar = &policy.calendar;
     let year = match year {
-        Some(year) if (1..=9999).contains(year) => *year,
+        Some(year) if (1..=9999).contains(&year) => year,
         Some(year) => {
             return Err(Failure::new(Code::Usage, format!("{year} is no year"))
                 .hint("write four digits, such as 2026"));
@@ -38,6 +53,11 @@ pub fn calendar(context: &Context, verb: &CalendarVerb) -> Done {
 }
 
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+fn weekday(date: Date) -> &'static str {
+    let place = date.weekday().to_monday_zero_offset().unsigned_abs();
+    WEEKDAYS.get(usize::from(place)).copied().unwrap_or_default()
+}
 
 /// The days that are open in a year, and the time they are.
 fn working(calendar: &Calendar, year: i16) -> (usize, SignedDuration) {
@@ -86,10 +106,6 @@ fn page(calendar: &Calendar, year: i16) -> String {
     let or_closed = |hours: &[Interval]| match hours {
         [] => "closed".to_owned(),
         hours => written(hours).join(", "),
-    };
-    let weekday = |date: jiff::civil::Date| {
-        let place = date.weekday().to_monday_zero_offset().unsigned_abs();
-        WEEKDAYS.get(usize::from(place)).copied().unwrap_or_default()
     };
     let mut week_of = table(&["day", "hours"]);
     for (day, hours) in WEEKDAYS.iter().zip(calendar.hours()) {

@@ -133,12 +133,7 @@ impl Counter {
 
     /// Puts it into the place of what was there, whole or not at all; it is on the disk then.
     fn write(self, path: &Path) -> std::io::Result<()> {
-        let fresh = path.with_extension("new");
-        let mut file = File::create(&fresh)?;
-        writeln!(file, "{} {}", self.count, self.ticket)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, path)?;
-        path.parent().map_or(Ok(()), super::sync_names)
+        super::replace_file(path, &format!("{} {}\n", self.count, self.ticket), 0o600)
     }
 }
 

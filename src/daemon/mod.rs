@@ -368,6 +368,22 @@ pub fn init(state_dir: &Path) -> Result<(), DaemonError> {
     Ok(())
 }
 
+/// Puts a text into the place of a file, whole or not at all; it is on the disk then. A new file has this mode, another
+/// keeps its own.
+pub fn replace_file(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let fresh = path.with_extension("new");
+    let mut file = std::fs::File::create(&fresh)?;
+    let permissions = std::fs::metadata(path)
+        .map_or_else(|_| std::fs::Permissions::from_mode(mode), |there| there.permissions());
+    file.set_permissions(permissions)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    path.parent().map_or(Ok(()), sync_names)
+}
+
 /// Brings the names in a directory to the disk: syncing a file brings only what is in it (fsync(2)).
 fn sync_names(directory: &Path) -> std::io::Result<()> {
     std::fs::File::open(directory)?.sync_all()

@@ -251,11 +251,22 @@ impl Calendar {
         if let Some(hours) = self.exceptions.get(&date) {
             return Day::Exception(hours);
         }
-        if let Some(holiday) = self.holidays.iter().find(|holiday| holiday.falls_on(date)) {
-            return Day::Holiday(&holiday.name);
+        match self.kept_on(date) {
+            Some(holiday) => Day::Holiday(holiday.name),
+            None => Day::Ordinary(self.weekday_hours(date)),
         }
+    }
+
+    /// The holiday of a date, whether or not an exception takes its place. Of two on one date, the first of the files.
+    pub(super) fn kept_on(&self, date: Date) -> Option<KeptHoliday<'_>> {
+        let holiday = self.holidays.iter().find(|holiday| holiday.falls_on(date))?;
+        Some(KeptHoliday { date, name: &holiday.name, law: holiday.law.as_deref() })
+    }
+
+    /// The hours of a date's weekday, exceptions and holidays apart.
+    pub(super) fn weekday_hours(&self, date: Date) -> &[Interval] {
         let weekday = usize::from(date.weekday().to_monday_zero_offset().unsigned_abs());
-        Day::Ordinary(self.hours.get(weekday).map_or(&[], Vec::as_slice))
+        self.hours.get(weekday).map_or(&[], Vec::as_slice)
     }
 
     fn instants(&self, date: Date, interval: &Interval) -> (Timestamp, Timestamp) {

@@ -3,6 +3,8 @@
 mod calendar;
 mod file;
 mod holidays;
+pub mod ical;
+mod import;
 mod levels;
 mod read;
 mod schedule;
@@ -16,9 +18,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::calendar::{Calendar, KeptHoliday, Segment};
+pub use self::import::{CalendarImport, ClosingDay, Known, Skipped, SkippedBecause, TooManyDays};
 pub use self::week::{Interval, WallTime};
 use crate::problem::{Problem, Severity, Source};
 use crate::ticket::{Bilingual, Impact, PlanId};
+
+/// The holiday file that `acuse calendar import` writes; the calendar need not name it.
+pub const IMPORTED: &str = "holidays-imported.toml";
 
 /// The files that plans and the calendar are made of.
 #[derive(Debug, Clone)]
@@ -27,7 +33,7 @@ pub struct PlanFiles {
     pub plans: Arc<Source>,
     /// `calendar.toml`.
     pub calendar: Arc<Source>,
-    /// The holiday files that the calendar may name, by file name.
+    /// The holiday files that the calendar may name, by file name, and [`IMPORTED`].
     pub holidays: Vec<Arc<Source>>,
     /// A local `plans.toml`, laid over the shipped one key by key.
     pub local_plans: Option<Arc<Source>>,

@@ -83,6 +83,11 @@ impl<'a, T> Placed<'a, T> {
         Placed { value: value.get_ref(), span: value.span(), source: self.source }
     }
 
+    /// Its place alone.
+    pub(super) fn place(&self) -> Placed<'a, ()> {
+        Placed { value: &(), span: self.span.clone(), source: self.source }
+    }
+
     /// What is wrong with it, and what to write.
     pub(super) fn error(&self, message: impl Into<String>, hint: impl Into<String>) -> Problem {
         self.problem(Severity::Error, message.into(), hint.into())

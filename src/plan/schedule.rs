@@ -10,7 +10,7 @@ use super::file::{CalendarFile, DayList};
 use super::holidays::{self, Holiday};
 use super::read::{Layer, Placed, missing, topmost};
 use super::week::Interval;
-use super::{Calendar, PlanFiles};
+use super::{Calendar, IMPORTED, PlanFiles};
 use crate::problem::{Problem, Source};
 
 /// Reads the calendar. Every problem is added; `None` when a part cannot be made.
@@ -24,7 +24,7 @@ pub(super) fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<
     let zone = zone(&layers, problems);
     let hours = hours(&layers, problems);
     let exceptions = exceptions(&layers, problems);
-    let holidays = named_holidays(&layers, &files.holidays, problems);
+    let holidays = all_holidays(&layers, &files.holidays, problems);
     let calendar = Calendar { zone: zone?, hours: hours?, exceptions, holidays };
     warn_of_doubts(&layers, &calendar, problems);
     Some(calendar)
@@ -108,42 +108,48 @@ fn exceptions(layers: &[Layer<CalendarFile>], problems: &mut Vec<Problem>) -> BT
     exceptions
 }
 
-fn named_holidays(
+fn all_holidays(
     layers: &[Layer<CalendarFile>],
     files: &[Arc<Source>],
     problems: &mut Vec<Problem>,
 ) -> Vec<Holiday> {
-    let base_name = |path: &'_ str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let Some(names) = topmost(layers, |file| file.holidays.as_ref()) else { return Vec::new() };
-    let mut holidays = Vec::new();
-    for name in names.value.iter().map(|name| names.part(name)) {
-        match files.iter().find(|file| base_name(&file.name) == *name.value) {
-            Some(file) => holidays.extend(holidays::compile(&Layer::read(file, problems), problems)),
-            None => {
-                let known: Vec<String> = files.iter().map(|file| base_name(&file.name)).collect();
-                problems.push(name.error(
-                    format!("there is no holiday file `{}`", name.value),
-                    format!(
-                        "put it beside calendar.toml, under a name that begins with `holidays`; the files there are: {}",
-                        known.join(", ")
-                    ),
-                ));
+    let base_name = |file: &Source| file.name.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut wanted = Vec::new();
+    if let Some(names) = topmost(layers, |file| file.holidays.as_ref()) {
+        for name in names.value.iter().map(|name| names.part(name)) {
+            match files.iter().find(|file| base_name(file) == *name.value) {
+                Some(file) => wanted.push(file),
+                None => {
+                    let known: Vec<String> = files.iter().map(|file| base_name(file)).collect();
+                    problems.push(name.error(
+                        format!("there is no holiday file `{}`", name.value),
+                        format!(
+                            "put it beside calendar.toml, under a name that begins with `holidays`; the files there are: {}",
+                            known.join(", ")
+                        ),
+                    ));
+                }
             }
         }
     }
-    holidays
+    let is_named = wanted.iter().any(|file| base_name(file) == IMPORTED);
+    wanted.extend(files.iter().find(|file| !is_named && base_name(file) == IMPORTED));
+    wanted.into_iter().flat_map(|file| holidays::compile(&Layer::read(file, problems), problems)).collect()
 }
 
 /// What the file does not get wrong, but an operator should know.
 fn warn_of_doubts(layers: &[Layer<CalendarFile>], calendar: &Calendar, problems: &mut Vec<Problem>) {
     let confirmed = topmost(layers, |file| file.confirmed.as_ref()).is_some_and(|it| *it.value);
-    if let Some(hours) = topmost(layers, |file| file.hours.as_ref()).filter(|_| !confirmed) {
+    let hours = topmost(layers, |file| file.hours.as_ref());
+    if let Some(hours) = hours.as_ref().filter(|_| !confirmed) {
         problems.push(hours.warning(
             "these business hours are a guess: the manual never says which hours are \"hábiles\"",
             "write the real ones in a local calendar.toml, with `confirmed = true`",
         ));
     }
-    let Some(names) = topmost(layers, |file| file.holidays.as_ref()) else { return };
+    // Who names no holidays may have imported some.
+    let names = topmost(layers, |file| file.holidays.as_ref()).map(|names| names.place());
+    let Some(names) = names.or(hours.map(|hours| hours.place())) else { return };
     // The weekdays of the years come round every 28 years.
     let closed_year = (2024..2052).find(|year| calendar.working_days(*year).next().is_none());
     if let Some(year) = closed_year.filter(|_| calendar.hours.iter().any(|day| !day.is_empty())) {

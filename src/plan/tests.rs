@@ -3,6 +3,7 @@
 mod levels;
 mod schedule;
 mod holidays;
+mod import;
 mod time;
 
 use std::sync::Arc;
