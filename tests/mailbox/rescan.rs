@@ -165,7 +165,7 @@ fn a_mail_below_the_cursor_that_was_never_listed_is_found() {
     scene.expect(&[("opened", 1)]);
     scene.site.stop();
     let database = rusqlite::Connection::open(scene.site.state_dir().join("acuse.db")).unwrap();
-    database.execute("UPDATE folder SET last_uid = 9", []).unwrap();
+    database.execute("UPDATE folder SET last_uid = 2", []).unwrap();
     scene.deliver(&outage(2));
     scene.site.run();
     scene.rescan(&[]);
