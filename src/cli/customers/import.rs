@@ -15,7 +15,6 @@ use crate::cli::context::{Context, shown, tell};
 use crate::cli::report::{Code, Done, Failure};
 use crate::plan::Plans;
 use crate::store::{CustomerRow, Import, Store};
-use crate::ticket::PlanId;
 
 /// Lines of each kind of change that are shown to people.
 const SHOWN: usize = 20;
@@ -103,7 +102,7 @@ fn guard(import: &Import, args: &ImportArgs, plans: &Plans, now: Timestamp) -> D
 fn rows(file: &Path, plans: &Plans, zone: &TimeZone) -> Result<Vec<CustomerRow>, Failure> {
     let lines = lines(file)?;
     let all = lines.len();
-    let mut rows: BTreeMap<(String, Option<String>, PlanId), Vec<(u64, CustomerRow)>> = BTreeMap::new();
+    let mut rows: BTreeMap<_, Vec<(u64, CustomerRow)>> = BTreeMap::new();
     let mut wrong = Vec::new();
     for (number, line) in lines {
         match line.and_then(|line| row(&line, plans, zone).map_err(|wrong| wrong.to_string())) {
