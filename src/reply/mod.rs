@@ -64,7 +64,7 @@ pub struct Reply<'a> {
     pub to: &'a Address,
     /// The customer's name from the directory, never from the mail (I8).
     pub customer_name: Option<&'a str>,
-    /// Whether the sender is in the directory; if not, the ack says which level applies and why.
+    /// Whether the plan is the directory's, or the ticket's already; if not, the ack says which level applies and why.
     pub known_sender: bool,
     /// The number as customers say it: `ACU-1042`.
     pub number: &'a str,

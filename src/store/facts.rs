@@ -10,7 +10,7 @@ use crate::site::Site;
 use crate::ticket::{PlanId, TicketNumber};
 use crate::token::{Claim, NO_TICKET};
 use crate::triage::{
-    AckCounts, Arrival, CustomerFacts, Facts, PlanBecause, Seen, TicketFacts, hints, requester,
+    AckCounts, Arrival, CustomerFacts, Facts, Flag, PlanBecause, Seen, TicketFacts, hints, requester,
 };
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -111,7 +111,7 @@ impl Tx<'_> {
                AND coalesce(valid_from, ?4) <= ?4 AND coalesce(valid_until, ?4 + 1) > ?4
              ORDER BY kind, customer",
         )?;
-        let mut rows = rows.query(params![address.address, bare, address.domain(), ms(now)])?;
+        let mut rows = rows.query(params![address.address, bare, address.domain(), ms(at)])?;
         let mut best: Option<CustomerFacts> = None;
         while let Some(row) = rows.next()? {
             let by = match row.get::<_, String>(4)?.as_str() {
@@ -153,24 +153,26 @@ impl Tx<'_> {
     ) -> Result<Option<TicketFacts>> {
         let mut query = self.connection.prepare_cached(
             "SELECT state, closed_at, impact, plan, (SELECT due_by FROM promise WHERE ticket = ticket.id AND ended IS NULL),
-                    customer, EXISTS (SELECT 1 FROM participant WHERE ticket = ticket.id AND address IN (?2, ?3))
+                    case_id, instr(' ' || flags || ' ', ' ' || ?4 || ' '), customer, EXISTS (SELECT 1 FROM participant WHERE ticket = ticket.id AND address IN (?2, ?3))
              FROM ticket WHERE id = ?1",
         )?;
         let address = sender.map(|sender| sender.address.as_str());
         let bare = sender.map(|sender| sender.without_tag().0);
-        let mut rows = query.query(params![number, address, bare])?;
+        let mut rows = query.query(params![number, address, bare, Flag::Unclassified.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let same_customer = row
-            .get::<_, Option<i64>>(5)?
+            .get::<_, Option<i64>>(7)?
             .is_some_and(|id| customer.is_some_and(|customer| customer.id == id));
         Ok(Some(TicketFacts {
             number: TicketNumber(number),
             state: word("ticket.state", &row.get::<_, String>(0)?)?,
             closed_at: row.get::<_, Option<i64>>(1)?.map(at),
             impact: word("ticket.impact", &row.get::<_, String>(2)?)?,
+            case: row.get(5)?,
+            unclassified: row.get(6)?,
             plan: PlanId(row.get(3)?),
             due_by: row.get::<_, Option<i64>>(4)?.map(at),
-            participant: row.get::<_, bool>(6)? || same_customer,
+            participant: row.get::<_, bool>(8)? || same_customer,
         }))
     }
 

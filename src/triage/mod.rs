@@ -136,6 +136,7 @@ impl<'a> Case<'a> {
                 Some(ticket) => Decision {
                     ticket: Some(ticket.number),
                     impact: ticket.impact,
+                    case: ticket.case.clone(),
                     ..self.drop(Action::Note, reason)
                 },
                 None => self.drop(Action::Ignore, reason),
@@ -154,6 +155,7 @@ impl<'a> Case<'a> {
                 ticket: Some(ticket.number),
                 effect: Effect::Answers,
                 impact: ticket.impact,
+                case: ticket.case.clone(),
                 plan: Plan { id: ticket.plan.clone(), because: PlanBecause::Ticket },
                 ack: self.silent(AckBecause::StaffMail),
                 ..self.drop(Action::Append, Reason::StaffAnswer)
@@ -188,10 +190,13 @@ impl<'a> Case<'a> {
             self.flags.push(Flag::NewVoice);
         }
         let impact = self.verdict.impact.map_or(ticket.impact, |impact| impact.max(ticket.impact));
+        let raised = impact > ticket.impact;
+        let recognised = raised || ticket.unclassified && self.verdict.case.is_some();
         let effect = match ticket.state {
             crate::ticket::TicketState::Closed => Effect::Reopens,
             crate::ticket::TicketState::Answered => Effect::Continues,
-            crate::ticket::TicketState::Open if impact > ticket.impact => Effect::Raises,
+            crate::ticket::TicketState::Open if raised => Effect::Raises,
+            crate::ticket::TicketState::Open if recognised => Effect::Recognises,
             crate::ticket::TicketState::Open => Effect::None,
         };
         let promise = match effect {
@@ -202,9 +207,8 @@ impl<'a> Case<'a> {
                 Some(promise)
             }
             Effect::Continues | Effect::Reopens => Some(self.promise(&ticket.plan, impact)),
-            Effect::None | Effect::Answers => None,
+            Effect::None | Effect::Recognises | Effect::Answers => None,
         };
-        let raised = impact > ticket.impact;
         let ack = match (effect, raised) {
             (Effect::Reopens, _) => {
                 self.ack(silence, AckBecause::Reopened, promise.as_ref(), ticket.participant)
@@ -216,6 +220,7 @@ impl<'a> Case<'a> {
             ticket: Some(ticket.number),
             effect,
             impact,
+            case: if recognised { self.verdict.case.clone() } else { ticket.case.clone() },
             plan: Plan { id: ticket.plan.clone(), because: PlanBecause::Ticket },
             promise,
             ack,
@@ -329,6 +334,7 @@ impl<'a> Case<'a> {
             requester: None,
             participants: Vec::new(),
             impact: self.verdict.impact.unwrap_or(DEFAULT_IMPACT),
+            case: self.verdict.case.clone(),
             verdict: self.verdict.clone(),
             plan: self.plan(),
             promise: None,
