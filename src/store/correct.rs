@@ -35,6 +35,8 @@ pub struct Corrected {
     pub was_impact: String,
     /// Its case until then.
     pub was_case: Option<String>,
+    /// Its case from then on.
+    pub case: Option<String>,
     /// What became of the promise.
     pub promise: PromiseAfter,
 }
@@ -112,7 +114,10 @@ impl Tx<'_> {
     ) -> Result<Option<Corrected>> {
         let filter = TicketFilter { number: Some(number), ..TicketFilter::default() };
         let Some(ticket) = self.tickets(filter)?.pop() else { return Ok(None) };
-        let unchanged = ticket.impact == word.impact.as_str() && ticket.case == word.case;
+        let same_impact = ticket.impact == word.impact.as_str();
+        // who confirms the impact alone says nothing against the case
+        let case = word.case.clone().or_else(|| ticket.case.clone().filter(|_| same_impact));
+        let unchanged = same_impact && ticket.case == case;
         let flags: Vec<_> = ticket
             .flags
             .iter()
@@ -121,12 +126,12 @@ impl Tx<'_> {
             .collect();
         self.connection.execute(
             "UPDATE ticket SET impact = ?2, case_id = ?3, rule = CASE WHEN ?4 THEN rule END, flags = ?5 WHERE id = ?1",
-            params![number.0, word.impact.as_str(), word.case, unchanged, flags.join(" ")],
+            params![number.0, word.impact.as_str(), case, unchanged, flags.join(" ")],
         )?;
         self.connection.execute(
             "INSERT INTO correction (ticket, impact, case_id, by, because, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET impact = ?2, case_id = ?3, by = ?4, because = ?5, at = ?6",
-            params![number.0, word.impact.as_str(), word.case, word.by, word.because, ms(word.at)],
+            params![number.0, word.impact.as_str(), case, word.by, word.because, ms(word.at)],
         )?;
         let promise = self.correct_promise(number.0, word.impact, setting)?;
         if word.impact == Impact::High && ticket.impact != Impact::High.as_str() {
@@ -135,10 +140,10 @@ impl Tx<'_> {
         let detail = json!({
             "by": word.by, "because": word.because, "promise": promise.as_str(),
             "from": { "impact": ticket.impact, "case": ticket.case },
-            "to": { "impact": word.impact, "case": word.case },
+            "to": { "impact": word.impact, "case": case },
         });
         self.event(word.at, Some(number.0), None, "reclassified", &detail)?;
-        Ok(Some(Corrected { was_impact: ticket.impact, was_case: ticket.case, promise }))
+        Ok(Some(Corrected { was_impact: ticket.impact, was_case: ticket.case, case, promise }))
     }
 
     fn correct_promise(&self, ticket: i64, impact: Impact, setting: Setting<'_>) -> Result<PromiseAfter> {
