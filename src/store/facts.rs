@@ -46,7 +46,11 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<Facts> {
         let requester = requester(message, site);
-        let customer = requester.map(|address| self.customer_of(address, plans, now)).transpose()?.flatten();
+        // as the promise: by when it arrived, however late it is read (I10)
+        let customer = requester
+            .map(|address| self.customer_of(address, plans, arrival.received))
+            .transpose()?
+            .flatten();
         let ticket = |number: i64| self.ticket_facts(number, requester, customer.as_ref());
         let hints = hints(message, arrival, site);
         let mut facts = Facts { customer: customer.clone(), ..Facts::default() };
@@ -97,12 +101,12 @@ impl Tx<'_> {
     }
 
     /// The customer of an address: an address row beats any domain row; among rows of a kind, the highest plan that
-    /// is active. A `+tag` is looked up with and without.
+    /// is active at that time. A `+tag` is looked up with and without.
     pub fn customer_of(
         &self,
         address: &Address,
         plans: &Plans,
-        now: Timestamp,
+        at: Timestamp,
     ) -> Result<Option<CustomerFacts>> {
         let (bare, _) = address.without_tag();
         let mut rows = self.connection.prepare_cached(
