@@ -7,7 +7,7 @@ use super::packed::unpack;
 use super::{Fresh, Incoming, Result, Setting, StoreError, Tx, ms};
 use crate::mail::Message;
 use crate::policy::Policy;
-use crate::reply::{Composed, Reply, ReplyKind, compose};
+use crate::reply::{Composed, Reply, ReplyKind, compose, header};
 use crate::site::{EnvelopeFrom, Site};
 use crate::ticket::TicketNumber;
 use crate::token::{Claim, Purpose};
@@ -193,7 +193,7 @@ fn write(
         support_address: written_to.unwrap_or(&site.from),
         subject: &message.subject,
         in_reply_to: message.message_id.as_deref(),
-        references: &message.references,
+        references: header::ancestors(message),
         message_id: letter.message_id,
         loop_token: &site.keys.sign(Purpose::Loop, letter.claim),
         reply_to: reply_to.as_deref(),
