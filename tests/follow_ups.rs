@@ -134,3 +134,37 @@ fn whoever_goes_on_in_a_customers_ticket_is_not_told_that_they_are_unknown() {
     desk.receive("eva", "Clave", PASSWORD, MORNING);
     assert!(desk.ack("3").1.contains("No encontramos esta dirección"));
 }
+
+#[test]
+fn a_raise_of_an_overdue_ticket_says_what_changed_and_promises_no_past_instant() {
+    let desk = Desk::new();
+    desk.follow_up((FIREWALL, MORNING), (OUTAGE, "2026-09-16T16:00:00-05:00"));
+    let (kind, text) = desk.ack("2");
+    assert_eq!(kind, "raised");
+    assert!(
+        text.contains("cambia la urgencia del caso ACU-1: ahora lo atendemos como impacto alto"),
+        "{text}"
+    );
+    assert!(
+        text.contains("cuanto antes. El plazo de su caso ya pasó") && !text.contains("A más tardar"),
+        "{text}"
+    );
+    assert!(!text.contains("Le escribimos más tarde"), "we did not: {text}");
+    // a person's word does not make another text of it
+    desk.site.text(&[
+        "tickets",
+        "reclassify",
+        "ACU-1",
+        "--case",
+        "attack",
+        "--because",
+        "x",
+        "--now",
+        "2026-09-16T16:01:00-05:00",
+    ]);
+    let (kind, text) = desk.ack("2");
+    assert!(
+        kind == "raised" && text.contains("cambia la urgencia") && text.contains("cuanto antes"),
+        "{text}"
+    );
+}

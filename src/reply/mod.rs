@@ -29,7 +29,7 @@ pub enum ReplyKind {
     Ack,
     /// A ticket was opened; nobody knows yet what it is about.
     Unclassified,
-    /// The promise is past already.
+    /// A ticket was opened, and its promise is past already.
     Late,
     /// A follow-up raised the impact.
     Raised,
@@ -49,6 +49,14 @@ impl ReplyKind {
             Self::Late => "late",
             Self::Raised => "raised",
             Self::Reopened => "reopened",
+        }
+    }
+
+    /// The kind for a promise that is past: what is said of a ticket that was there before says so itself.
+    pub fn overdue(self) -> Self {
+        match self {
+            Self::Raised | Self::Reopened => self,
+            Self::Ack | Self::Unclassified | Self::Late => Self::Late,
         }
     }
 }

@@ -67,12 +67,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Puts the late text in the place of a row's bytes: its promise passed before it was first offered (I5).
+    /// Puts a text without its promise in the place of a row's bytes: it passed before it was first offered (I5).
     ///
     /// # Errors
     /// Also when the text cannot be written, for want of the mail or of what was promised: the row is as it was.
     pub fn make_late(&self, row: i64, site: &Site, policy: &Policy, now: Timestamp) -> Result<()> {
-        self.rewrite(row, ReplyKind::Late, site, policy, now)
+        let kind: String =
+            self.connection.query_row("SELECT kind FROM outbox WHERE id = ?1", [row], |row| row.get(0))?;
+        let kind = ReplyKind::ALL.into_iter().find(|known| known.as_str() == kind).unwrap_or(ReplyKind::Late);
+        self.rewrite(row, kind.overdue(), site, policy, now)
     }
 
     /// Composes a row's bytes anew, before they were first offered: of the promise that it makes now, and of the case that

@@ -186,7 +186,7 @@ impl Tx<'_> {
     ) -> Result<Promise> {
         let policy = setting.policy;
         let plan: &PlanId = &old.plan;
-        let mut promise = policy.calendar.promise(policy.plans.plan_or_default(plan), impact, old.received);
+        let promise = policy.calendar.promise(policy.plans.plan_or_default(plan), impact, old.received);
         let told: Option<i64> = self.connection.query_row(
             &format!(
                 "SELECT min(due_by) FROM promise WHERE ticket = ?1 AND ended_by = 'superseded' AND {TOLD}
@@ -195,8 +195,7 @@ impl Tx<'_> {
             [ticket],
             |row| row.get(0),
         )?;
-        promise.due_by = told.map_or(promise.due_by, |told| at(told).min(promise.due_by));
-        Ok(promise)
+        Ok(promise.no_later_than(told.map(at)))
     }
 
     /// The acknowledgements of a promise that still wait say what is true now.
@@ -211,8 +210,8 @@ impl Tx<'_> {
         for (row, kind) in waiting {
             let is_kind = |kind_of: &ReplyKind| kind_of.as_str() == kind;
             let kind = [ReplyKind::Raised, ReplyKind::Reopened].into_iter().find(is_kind);
-            let late = promise.is_past(setting.now).then_some(ReplyKind::Late);
-            let kind = late.or(kind).unwrap_or(ReplyKind::Ack);
+            let kind = kind.unwrap_or(ReplyKind::Ack);
+            let kind = if promise.is_past(setting.now) { kind.overdue() } else { kind };
             self.rewrite(row, kind, setting.site, setting.policy, setting.now)?;
         }
         Ok(())

@@ -342,7 +342,7 @@ codes! {
 codes! {
     /// What a person should know about a ticket.
     Flag {
-        /// No rule matched: handled as medium until a person has read it.
+        /// No rule matched yet: handled as medium until a person has read it.
         Unclassified = "unclassified",
         /// The sender's authentication failed: plan n1.
         AuthenticationFailed = "authentication_failed",

@@ -201,10 +201,8 @@ impl<'a> Case<'a> {
         };
         let promise = match effect {
             Effect::Raises => {
-                let mut promise = self.promise(&ticket.plan, impact);
-                // the earlier of the old deadline and the new window: a raise never makes anybody wait longer
-                promise.due_by = ticket.due_by.map_or(promise.due_by, |old| old.min(promise.due_by));
-                Some(promise)
+                // a raise never makes anybody wait longer
+                Some(self.promise(&ticket.plan, impact).no_later_than(ticket.due_by))
             }
             Effect::Continues | Effect::Reopens => Some(self.promise(&ticket.plan, impact)),
             Effect::None | Effect::Recognises | Effect::Answers => None,
@@ -313,13 +311,14 @@ impl<'a> Case<'a> {
             return self.silent(because);
         }
         let kind = match because {
-            _ if promise.is_some_and(|promise| promise.is_past(self.now)) => ReplyKind::Late,
             AckBecause::Raised => ReplyKind::Raised,
             AckBecause::Reopened => ReplyKind::Reopened,
             _ if self.verdict.impact.is_none() => ReplyKind::Unclassified,
             _ => ReplyKind::Ack,
         };
-        Ack { send: true, because, language: self.language(), kind: Some(kind) }
+        let is_past = promise.is_some_and(|promise| promise.is_past(self.now));
+        let kind = Some(if is_past { kind.overdue() } else { kind });
+        Ack { send: true, because, language: self.language(), kind }
     }
 
     /// A decision in which nothing goes out.
