@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 
+use acuse::policy::{Policy, PolicyFiles};
+use acuse::store::{self, Entry};
+use acuse::triage::Arrival;
 use serde_json::{Value, json};
 use support::acuse::Site;
 
@@ -298,4 +301,28 @@ fn whois_says_which_row_decides_and_why_the_others_do_not() {
         page.starts_with("nadie@otra.example  n1  (default)") && page.contains("no row names it"),
         "{page}"
     );
+}
+
+#[test]
+fn the_plan_is_that_of_the_hour_at_which_a_mail_arrived() {
+    let site = site();
+    let file = "key,plan,from,until\nana@cliente.example,n3,,2026-09-16T12:00:00-05:00\n";
+    assert_eq!(import(&site, "clientes.csv", file, &[]).0, 0);
+    let plans = Policy::compile(&PolicyFiles::shipped()).0.unwrap().plans;
+    let message = acuse::mail::parse(b"From: ana@cliente.example\r\nSubject: Clave\r\n\r\nHola.\r\n");
+    let (store, ours) = (store::open(&site.state_dir()).unwrap(), acuse::site::Site::nobody());
+    let read = "2026-09-16T12:30:00-05:00".parse().unwrap();
+    let plan = |received: &str| {
+        let received = received.parse().unwrap();
+        let arrival = Arrival { mailbox: "soporte".into(), recipient: None, received, backlog: false };
+        let facts =
+            store.read(|tx| tx.facts(&message, &arrival, Entry::Arrived, &ours, &plans, read)).unwrap();
+        facts.customer.map(|customer| customer.plan.0)
+    };
+    assert_eq!(
+        plan("2026-09-16T11:59:00-05:00").as_deref(),
+        Some("n3"),
+        "the mailbox was not read for a while"
+    );
+    assert_eq!(plan("2026-09-16T12:01:00-05:00"), None);
 }

@@ -233,6 +233,20 @@ fn an_impact_alone_takes_the_case_away_and_says_so() {
 }
 
 #[test]
+fn who_confirms_the_impact_alone_leaves_the_case_and_its_rule() {
+    let site = site();
+    let number = ticket(&site, "ana", "Urgente", OUTAGE);
+    let was = site.json(&["tickets", "show", &number]);
+    let told = reclassify(&site, &number, &["--impact", "high"]);
+    assert_eq!((&told["from"], &told["to"]), (&told["to"], &json!({ "impact": "high", "case": "outage" })));
+    let is = site.json(&["tickets", "show", &number]);
+    assert_eq!((&is["case"], &is["rule"]), (&was["case"], &was["rule"]));
+    assert!(is["rule"].is_string() && is["corrected"]["case"] == "outage", "{is}");
+    let text = site.json(&["outbox", "show", "1"])["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("impacto alto, caída"), "{text}");
+}
+
+#[test]
 fn explain_tells_then_now_and_what_a_person_said() {
     let site = site();
     let number = ticket(&site, "ana", "Caja", PRINTER);

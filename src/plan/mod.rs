@@ -170,6 +170,18 @@ impl Plan {
 }
 
 impl Promise {
+    /// With a deadline that was promised before, where that is earlier. A lower bound beyond it says nothing any more.
+    #[must_use]
+    pub fn no_later_than(self, promised: Option<Timestamp>) -> Self {
+        let due_by = promised.map_or(self.due_by, |promised| promised.min(self.due_by));
+        Self { due_by, expected_from: self.expected_from.filter(|from| *from <= due_by), ..self }
+    }
+
+    /// Whether its deadline was promised before, and the window in words would contradict it.
+    pub fn is_of_an_earlier_one(&self) -> bool {
+        self.window.from.is_some() && self.expected_from.is_none()
+    }
+
     /// Whether an answer at `at` keeps it: at `due_by` or before; strictly before for a "menos de" window.
     pub fn met_by(&self, at: Timestamp) -> bool {
         if self.window.strict { at < self.due_by } else { at <= self.due_by }

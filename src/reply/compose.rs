@@ -1,10 +1,14 @@
 //! Puts an acknowledgement together: the variables of its text, its headers (RFC 3834 §3, RFC 5322), its two parts.
 
+use std::ops::RangeInclusive;
+
+use jiff::civil::Date;
+
 use super::header::{self, HeaderText, MessageId};
 use super::mime;
 use super::template::{Format, Templates};
-use super::variables::{Holiday, Variables};
-use super::{Composed, Reply, words};
+use super::variables::{Holiday, SpecialDay, Variables};
+use super::{Composed, Reply, ReplyKind, words};
 use crate::plan::{Availability, Calendar, Clock, Promise};
 use crate::site::Site;
 use crate::ticket::{Impact, Language};
@@ -13,7 +17,7 @@ use crate::ticket::{Impact, Language};
 const COLUMNS: usize = 76;
 /// The longest customer name in a greeting, in characters.
 const NAME_CHARS: usize = 80;
-/// The most holidays that one acknowledgement explains itself with.
+/// The most holidays, and the most special days, that one acknowledgement explains itself with.
 const HOLIDAYS: usize = 4;
 
 /// Writes an acknowledgement. Total: the templates were tried with every kind when they were compiled; what fails all
@@ -58,6 +62,7 @@ fn variables(reply: &Reply<'_>, site: &Site) -> Variables {
     let (promise, calendar, plan, language) = (reply.promise, reply.calendar, reply.plan, reply.language);
     let local = |at| calendar.to_local(at);
     let in_hours = promise.window.clock == Clock::Business;
+    let kept = promise.is_of_an_earlier_one();
     let channels = Channels::of(reply, site);
     Variables {
         company: site.name.clone(),
@@ -72,15 +77,21 @@ fn variables(reply: &Reply<'_>, site: &Site) -> Variables {
         impact: words::impact(reply.impact, language),
         case: reply.case.map(|case| case.label.in_language(language).to_owned()),
         plan: plan.name.in_language(language).to_owned(),
-        reply_within: words::promise(promise.window, language),
+        reply_within: if kept {
+            words::within_what_was_promised(language).to_owned()
+        } else {
+            words::promise(promise.window, language)
+        },
+        overdue: reply.kind == ReplyKind::Late || promise.is_past(reply.now),
         strict: promise.window.strict,
         due: words::moment(&local(promise.due_by), language),
         due_iso: local(promise.due_by).strftime("%Y-%m-%dT%H:%M:00%:z").to_string(),
         zone: words::zone(calendar.zone(), promise.due_by, language),
         business_hours: in_hours.then(|| business_hours(calendar, promise, language)),
-        out_of_hours: in_hours && promise.clock_starts > promise.received,
+        out_of_hours: in_hours && !kept && promise.clock_starts > promise.received,
         clock_starts: words::moment(&local(promise.clock_starts), language),
         holidays: if in_hours { holidays(calendar, promise, language) } else { Vec::new() },
+        special_days: if in_hours { special_days(calendar, promise, language) } else { Vec::new() },
         always_by: some_list(&channels.always, language),
         business_by: some_list(&channels.business, language),
         around_the_clock: Impact::ALL.into_iter().all(|impact| plan.window(impact).clock == Clock::Always),
@@ -145,13 +156,29 @@ fn business_hours(calendar: &Calendar, promise: &Promise, language: Language) ->
     }
 }
 
-/// The holidays from the mail's day to the promise's, for days that would have been open.
-fn holidays(calendar: &Calendar, promise: &Promise, language: Language) -> Vec<Holiday> {
+/// The days from the mail's to the promise's.
+fn days(calendar: &Calendar, promise: &Promise) -> RangeInclusive<Date> {
     let (first, last) =
         (calendar.to_local(promise.received).date(), calendar.to_local(promise.due_by).date());
-    first
+    first..=last.max(first)
+}
+
+/// The days on the way whose hours are others than those of the week, each with its own.
+fn special_days(calendar: &Calendar, promise: &Promise, language: Language) -> Vec<SpecialDay> {
+    let exceptions = calendar.exceptions().range(days(calendar, promise));
+    let said = exceptions.map(|(date, hours)| SpecialDay {
+        day: words::day(*date, language),
+        hours: (!hours.is_empty()).then(|| words::hours_of_day(hours, language)),
+    });
+    said.take(HOLIDAYS).collect()
+}
+
+/// The holidays on the way, for days that would have been open.
+fn holidays(calendar: &Calendar, promise: &Promise, language: Language) -> Vec<Holiday> {
+    let days = days(calendar, promise);
+    days.start()
         .series(jiff::Span::new().days(1))
-        .take_while(|date| *date <= last)
+        .take_while(|date| days.contains(date))
         .take(366)
         .filter(|date| {
             let weekday = usize::from(date.weekday().to_monday_zero_offset().unsigned_abs());
@@ -177,12 +204,20 @@ fn lay_out(rendered: &str) -> String {
     text.replace(words::GLUE, " ")
 }
 
-/// What is said when a text fails although it was tried: the two things a person needs.
+/// What is said when a text fails although it was tried: the number, and until when, which is true of every kind.
 fn plain_sentence(language: Language, variables: &Variables) -> String {
-    let Variables { number, reply_within, .. } = variables;
+    let Variables { number, reply_within, due, zone, .. } = variables;
+    let until = match (language, variables.overdue, variables.strict) {
+        (Language::Es, true, _) => "cuanto antes".to_owned(),
+        (Language::Es, false, true) => format!("{reply_within}: antes del {due} ({zone})"),
+        (Language::Es, false, false) => format!("{reply_within}: a más tardar el {due} ({zone})"),
+        (Language::En, true, _) => "as soon as possible".to_owned(),
+        (Language::En, false, true) => format!("{reply_within}: before {due} ({zone})"),
+        (Language::En, false, false) => format!("{reply_within}: by {due} ({zone})"),
+    };
     match language {
-        Language::Es => format!("Recibimos su mensaje: caso {number}. Le respondemos {reply_within}."),
-        Language::En => format!("We have received your message: case {number}. We reply {reply_within}."),
+        Language::Es => format!("Recibimos su mensaje: caso {number}. Le respondemos {until}."),
+        Language::En => format!("We have received your message: case {number}. We reply {until}."),
     }
 }
 

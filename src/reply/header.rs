@@ -5,13 +5,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::mail::Address;
+use crate::mail::{Address, Message};
 use crate::ticket::Language;
 
 /// The longest subject that we write, in characters, `Re: ` included.
 const SUBJECT_CHARS: usize = 120;
-/// The longest message-id that we repeat, in bytes.
-const MESSAGE_ID_BYTES: usize = 200;
+/// The longest message-id that we repeat, in bytes: in brackets beside `In-Reply-To: ` it keeps a line within the 998
+/// of RFC 5322 §2.1.1.
+const MESSAGE_ID_BYTES: usize = 980;
 /// The most message-ids in References.
 const REFERENCES: usize = 20;
 /// RFC 5322 §2.1.1: lines should not exceed 78; RFC 2047 §2: nor 76 where an encoded word stands.
@@ -68,7 +69,7 @@ impl HeaderText {
 pub struct MessageId(String);
 
 impl MessageId {
-    /// Takes `left@right` of printable ASCII, at most 200 bytes, with or without angle brackets around it.
+    /// Takes `left@right` of printable ASCII, at most 980 bytes, with or without angle brackets around it.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         let bare = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(text);
@@ -81,6 +82,15 @@ impl MessageId {
     /// The id, without angle brackets.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// RFC 5322 §3.6.4: what stands before their Message-ID in our References: theirs, or without any their In-Reply-To,
+/// when it is a single id.
+pub fn ancestors(message: &Message) -> &[String] {
+    match (message.references.as_slice(), message.in_reply_to.as_slice()) {
+        ([], parent @ [_]) => parent,
+        (references, _) => references,
     }
 }
 

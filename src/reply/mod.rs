@@ -29,7 +29,7 @@ pub enum ReplyKind {
     Ack,
     /// A ticket was opened; nobody knows yet what it is about.
     Unclassified,
-    /// The promise is past already.
+    /// A ticket was opened, and its promise is past already.
     Late,
     /// A follow-up raised the impact.
     Raised,
@@ -51,6 +51,14 @@ impl ReplyKind {
             Self::Reopened => "reopened",
         }
     }
+
+    /// The kind for a promise that is past: what is said of a ticket that was there before says so itself.
+    pub fn overdue(self) -> Self {
+        match self {
+            Self::Raised | Self::Reopened => self,
+            Self::Ack | Self::Unclassified | Self::Late => Self::Late,
+        }
+    }
 }
 
 /// Everything that an acknowledgement says, and to whom.
@@ -64,7 +72,7 @@ pub struct Reply<'a> {
     pub to: &'a Address,
     /// The customer's name from the directory, never from the mail (I8).
     pub customer_name: Option<&'a str>,
-    /// Whether the sender is in the directory; if not, the ack says which level applies and why.
+    /// Whether the plan is the directory's, or the ticket's already; if not, the ack says which level applies and why.
     pub known_sender: bool,
     /// The number as customers say it: `ACU-1042`.
     pub number: &'a str,

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, escape_formatter};
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, escape_formatter};
+use regex::Regex;
 
 use super::ReplyKind;
 use super::variables::Variables;
@@ -66,6 +67,7 @@ impl Templates {
         found.extend(missing_files(files, &sources));
         found.extend(stray_files(&sources));
         found.extend(unknown_names(&texts, &sources));
+        found.extend(sources.values().flat_map(|source| unknown_calls(&texts, source)));
         let templates = Self { texts };
         if !found.iter().any(|problem| problem.severity == Severity::Error) {
             found.extend(templates.try_all(&sources));
@@ -217,6 +219,54 @@ fn unknown_names(texts: &Environment<'_>, sources: &BTreeMap<&str, &Arc<Source>>
                     variables.iter().cloned().collect::<Vec<_>>().join(", ")
                 )),
             });
+        }
+    }
+    problems
+}
+
+/// What stands between the marks of a text, comments apart: `{{ … }}` and `{% … %}`.
+static INSIDE: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"(?s)\{#.*?#\}|\{\{(?P<value>.*?)\}\}|\{%(?P<statement>.*?)%\}"));
+
+/// A string, which holds neither; or a filter's name, or a test's.
+static CALL: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r#""[^"]*"|'[^']*'|\|\s*(?P<filter>[A-Za-z_]\w*)|\bis\s+(?:not\s+)?(?P<test>[A-Za-z_]\w*)"#)
+});
+
+#[expect(clippy::expect_used, reason = "the patterns are constants, and a test runs each")]
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a constant pattern compiles")
+}
+
+/// Filters and tests that there are not, in whatever branch: they are looked up only where a text takes it.
+fn unknown_calls(texts: &Environment<'_>, source: &Arc<Source>) -> Vec<Problem> {
+    let mut state = texts.empty_state();
+    let mut problems = Vec::new();
+    for inside in INSIDE.captures_iter(&source.text) {
+        let Some(code) = inside.name("value").or(inside.name("statement")) else { continue };
+        for call in CALL.captures_iter(code.as_str()) {
+            let (name, what, unknown) = match (call.name("filter"), call.name("test")) {
+                (Some(name), _) => {
+                    let tried = state.apply_filter(name.as_str(), &[Value::from("")]);
+                    (name, "filter", tried.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter))
+                }
+                (None, Some(name)) => {
+                    let tried = state.perform_test(name.as_str(), &[Value::from("")]);
+                    (name, "test", tried.is_err_and(|error| error.kind() == ErrorKind::UnknownTest))
+                }
+                (None, None) => continue,
+            };
+            if unknown {
+                problems.push(Problem {
+                    source: Arc::clone(source),
+                    span: Some(code.start() + name.start()..code.start() + name.end()),
+                    severity: Severity::Error,
+                    message: format!("there is no {what} `{}`", name.as_str()),
+                    hint: Some(
+                        "https://docs.rs/minijinja lists the filters and tests of the reply texts".to_owned(),
+                    ),
+                });
+            }
         }
     }
     problems

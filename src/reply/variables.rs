@@ -31,6 +31,8 @@ pub(super) struct Variables {
     pub plan: String,
     /// The promise: `entre 3 y 5 horas hábiles`.
     pub reply_within: String,
+    /// Whether the promise is past already: nothing names an instant then.
+    pub overdue: bool,
     /// Whether the promise is *less than* rather than *at most*.
     pub strict: bool,
     /// `miércoles 16 de septiembre de 2026 a las 2:15 p. m.`
@@ -47,6 +49,8 @@ pub(super) struct Variables {
     pub clock_starts: String,
     /// The holidays between the mail and the promise.
     pub holidays: Vec<Holiday>,
+    /// The days between them whose hours are not the week's.
+    pub special_days: Vec<SpecialDay>,
     /// `por ticket y por correo`: the channels that need no opening hours.
     pub always_by: Option<String>,
     /// `por chat y por teléfono (+57 …)`: those of business hours.
@@ -70,6 +74,15 @@ pub(super) struct Holiday {
     pub day: String,
     /// `Nuestra Señora de Chiquinquirá`.
     pub name: String,
+}
+
+/// One day of [`Variables::special_days`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct SpecialDay {
+    /// `jueves 24 de diciembre`.
+    pub day: String,
+    /// `de 8:00 a. m. a 12:00 del mediodía`; none on a day that is closed.
+    pub hours: Option<String>,
 }
 
 impl Variables {
@@ -102,6 +115,7 @@ impl Variables {
             case: Some(say("bloqueo de IP en el firewall", "IP address blocked by the firewall")),
             plan: say("Nivel 1", "Level 1"),
             reply_within: say("entre 3 y 5 horas hábiles", "between 3 and 5 business hours"),
+            overdue: false,
             strict: false,
             due: due.clone(),
             due_iso: "2026-09-16T14:15:00-05:00".to_owned(),
@@ -113,6 +127,9 @@ impl Variables {
                 day: say("lunes 13 de julio", "Monday 13 July"),
                 name: "Chiquinquirá".to_owned(),
             }],
+            special_days: [Some(say("de 8:00 a. m. a 1:00 p. m.", "8:00 am to 1:00 pm")), None]
+                .map(|hours| SpecialDay { day: say("jueves 24 de diciembre", "Thursday 24 December"), hours })
+                .to_vec(),
             always_by: Some(say("por ticket y por correo", "ticket and e-mail")),
             business_by: None,
             around_the_clock: false,
@@ -125,6 +142,8 @@ impl Variables {
         let chat = Some("chat.mihost.example".to_owned());
         let by = Some(say("por chat y por teléfono", "chat and phone"));
         let plans = [
+            full.clone(), // a site without telephone and chat
+            Self { always_by: None, ..full.clone() },
             Self { phone_with_case: phone.clone(), ..full.clone() },
             Self { phone: phone.clone(), chat: chat.clone(), business_by: by.clone(), ..full.clone() },
             Self { phone, business_by: by.clone(), always_by: None, ..full.clone() },
@@ -145,12 +164,17 @@ impl Variables {
             business_hours: None,
             out_of_hours: false,
             holidays: Vec::new(),
+            special_days: Vec::new(),
             ..plan.clone()
         };
         let impacts = Impact::ALL.map(|impact| words::impact(impact, language));
         plans
             .iter()
-            .flat_map(|plan| [plan.clone(), Self { out_of_hours: false, ..plan.clone() }, bare(plan)])
+            .flat_map(|plan| {
+                let in_hours = Self { out_of_hours: false, ..plan.clone() };
+                let overdue = Self { overdue: true, ..plan.clone() };
+                [plan.clone(), in_hours, overdue, bare(plan)]
+            })
             .flat_map(|sample| impacts.map(|impact| Self { impact, ..sample.clone() }))
             .collect()
     }

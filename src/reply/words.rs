@@ -36,6 +36,14 @@ pub fn promise(window: Window, language: Language) -> String {
     }
 }
 
+/// What stands for a window that the deadline of an earlier promise cuts short.
+pub fn within_what_was_promised(language: Language) -> &'static str {
+    match language {
+        Es => "en el plazo que su caso ya tenía",
+        En => "within the time that your case already had",
+    }
+}
+
 /// Hours when every duration is whole hours, else minutes.
 #[derive(Clone, Copy, PartialEq)]
 enum Unit {
@@ -79,13 +87,15 @@ fn amount(duration: SignedDuration, unit: Unit, clock: Clock, language: Language
 }
 
 /// `miércoles 16 de septiembre de 2026 a las 2:15 p. m.`, `Wednesday 16 September 2026, 2:15 pm`. Seconds are cut
-/// off: what we name is never later than what was promised.
+/// off: what we name is never later than what was promised. Of midnight it says at which end of the day.
 pub fn moment(at: &Zoned, language: Language) -> String {
     let minutes = minute_of_day(at);
     let (day, time) = (day(at.date(), language), time(minutes, language));
     match language {
         Es if (60..120).contains(&(minutes % 720)) => format!("{day} de {} a la{GLUE}{time}", at.year()),
+        Es if minutes == 0 => format!("{day} de {} a las{GLUE}{time}, cuando empieza ese día", at.year()),
         Es => format!("{day} de {} a las{GLUE}{time}", at.year()),
+        En if minutes == 0 => format!("{day} {}, {time}, as that day begins", at.year()),
         En => format!("{day} {}, {time}", at.year()),
     }
 }
@@ -104,10 +114,17 @@ pub fn day(date: Date, language: Language) -> String {
     }
 }
 
-/// `2:15 p. m.`, `2:15 pm`.
+/// `2:15 p. m.`, `2:15 pm`; noon and midnight by their names: `12:00 p. m.` is read as either.
 fn time(minutes: u32, language: Language) -> String {
     let (hour, minute) = (minutes / 60 % 24, minutes % 60);
     let clock = format!("{}:{minute:02}", if hour % 12 == 0 { 12 } else { hour % 12 });
+    match (language, minutes % MINUTES_OF_DAY) {
+        (Es, 0) => return format!("{clock}{GLUE}de{GLUE}la{GLUE}medianoche"),
+        (En, 0) => return format!("{clock}{GLUE}midnight"),
+        (Es, NOON) => return format!("{clock}{GLUE}del{GLUE}mediodía"),
+        (En, NOON) => return format!("{clock}{GLUE}noon"),
+        _ => {}
+    }
     match (language, hour < 12) {
         (Es, true) => format!("{clock}{GLUE}a.{GLUE}m."),
         (Es, false) => format!("{clock}{GLUE}p.{GLUE}m."),
@@ -115,6 +132,9 @@ fn time(minutes: u32, language: Language) -> String {
         (En, false) => format!("{clock}{GLUE}pm"),
     }
 }
+
+const NOON: u32 = 12 * 60;
+const MINUTES_OF_DAY: u32 = 24 * 60;
 
 fn minute_of_day(at: &Zoned) -> u32 {
     u32::from(at.hour().unsigned_abs()) * 60 + u32::from(at.minute().unsigned_abs())
@@ -133,12 +153,15 @@ pub fn business_hours(week: &[Vec<Interval>; 7], language: Language) -> String {
     let several = groups.iter().any(|(hours, _)| hours.len() > 1);
     let phrases: Vec<String> = groups
         .iter()
-        .map(|(hours, days)| {
-            let hours: Vec<String> = hours.iter().map(|hours| interval(*hours, language)).collect();
-            format!("{} {}", days_in_words(days, language), list(&hours, language))
-        })
+        .map(|(hours, days)| format!("{} {}", days_in_words(days, language), hours_of_day(hours, language)))
         .collect();
     if several { phrases.join("; ") } else { list(&phrases, language) }
+}
+
+/// `de 8:00 a. m. a 12:00 del mediodía y de 2:00 p. m. a 6:00 p. m.`
+pub fn hours_of_day(hours: &[Interval], language: Language) -> String {
+    let hours: Vec<String> = hours.iter().map(|hours| interval(*hours, language)).collect();
+    list(&hours, language)
 }
 
 fn interval(Interval { opens, closes }: Interval, language: Language) -> String {

@@ -7,11 +7,11 @@ use super::packed::unpack;
 use super::{Fresh, Incoming, Result, Setting, StoreError, Tx, ms};
 use crate::mail::Message;
 use crate::policy::Policy;
-use crate::reply::{Composed, Reply, ReplyKind, compose};
+use crate::reply::{Composed, Reply, ReplyKind, compose, header};
 use crate::site::{EnvelopeFrom, Site};
 use crate::ticket::TicketNumber;
 use crate::token::{Claim, Purpose};
-use crate::triage::{Arrival, Decision, requester};
+use crate::triage::{Arrival, Decision, PlanBecause, requester};
 
 impl Tx<'_> {
     /// Composes the acknowledgement that a decision wants, and puts it into the outbox.
@@ -31,9 +31,7 @@ impl Tx<'_> {
         let claim = Claim { ticket, serial: (setting.fresh.0 >> 1).cast_signed() };
         let message_id = format!("{}@{}", site.keys.sign(Purpose::MessageId, claim), site.from.domain());
         let name = mail.facts.customer.as_ref().and_then(|customer| customer.name.as_deref());
-        let known = mail.facts.customer.is_some();
-        let letter =
-            Letter { ticket, kind, message_id: &message_id, claim, customer_name: name, known_sender: known };
+        let letter = Letter { ticket, kind, message_id: &message_id, claim, customer_name: name };
         let Some(composed) = write(&letter, mail.message, mail.arrival, decision, setting) else {
             return Ok(());
         };
@@ -64,21 +62,24 @@ impl Tx<'_> {
                 composed.bytes,
                 ms(setting.now),
                 ms(expires),
-                known,
+                mail.facts.customer.is_some(),
             ])?;
         Ok(())
     }
 
-    /// Puts the late text in the place of a row's bytes: its promise passed before it was first offered (I5).
+    /// Puts a text without its promise in the place of a row's bytes: it passed before it was first offered (I5).
     ///
     /// # Errors
     /// Also when the text cannot be written, for want of the mail or of what was promised: the row is as it was.
     pub fn make_late(&self, row: i64, site: &Site, policy: &Policy, now: Timestamp) -> Result<()> {
-        self.rewrite(row, ReplyKind::Late, site, policy, now)
+        let kind: String =
+            self.connection.query_row("SELECT kind FROM outbox WHERE id = ?1", [row], |row| row.get(0))?;
+        let kind = ReplyKind::ALL.into_iter().find(|known| known.as_str() == kind).unwrap_or(ReplyKind::Late);
+        self.rewrite(row, kind.overdue(), site, policy, now)
     }
 
     /// Composes a row's bytes anew, before they were first offered: of the promise that it makes now, and of the case that
-    /// a person named since.
+    /// the ticket has by now.
     pub(super) fn rewrite(
         &self,
         row: i64,
@@ -91,9 +92,9 @@ impl Tx<'_> {
             .connection
             .query_row(
                 "SELECT outbox.ticket, serial, outbox.message_id, message.decision, raw.zstd, raw.size, message.received,
-                        outbox.promise, correction.ticket IS NOT NULL, correction.case_id
+                        outbox.promise, ticket.case_id
                  FROM outbox JOIN message ON message.id = outbox.message JOIN raw ON raw.hash = message.raw
-                 LEFT JOIN correction ON correction.ticket = outbox.ticket AND correction.at >= message.stored
+                 JOIN ticket ON ticket.id = outbox.ticket
                  WHERE outbox.id = ?1 AND offered = 0",
                 [row],
                 |row| {
@@ -101,18 +102,16 @@ impl Tx<'_> {
                         Claim { ticket: row.get(0)?, serial: row.get(1)? },
                         (row.get::<_, String>(2)?, row.get::<_, String>(3)?),
                         (row.get::<_, Vec<u8>>(4)?, row.get::<_, i64>(5)?, row.get::<_, i64>(6)?),
-                        (row.get::<_, Option<i64>>(7)?, row.get::<_, bool>(8)?, row.get::<_, Option<String>>(9)?),
+                        (row.get::<_, Option<i64>>(7)?, row.get::<_, Option<String>>(8)?),
                     ))
                 },
             )
             .optional()?;
         let unwritable = |why: &str| StoreError::Unreadable { what: "outbox", why: why.to_owned() };
-        let (claim, (message_id, decision), (packed, size, received), (promise, corrected, case)) =
+        let (claim, (message_id, decision), (packed, size, received), (promise, case)) =
             found.ok_or_else(|| unwritable("the mail that is acknowledged is not there"))?;
         let mut decision = super::tickets::decision(&decision)?;
-        if corrected {
-            decision.verdict.case = case;
-        }
+        decision.case = case;
         if let Some(promise) = promise.map(|id| self.promise(id)).transpose()?.flatten() {
             let promise = promise.made()?;
             decision.impact = promise.impact;
@@ -136,7 +135,6 @@ impl Tx<'_> {
             message_id: &message_id,
             claim,
             customer_name: customer.as_ref().and_then(|customer| customer.name.as_deref()),
-            known_sender: customer.is_some(),
         };
         let setting = Setting { site, policy, fresh: Fresh(0), now };
         let composed = write(&letter, &message, &arrival, &decision, setting)
@@ -156,7 +154,6 @@ struct Letter<'a> {
     message_id: &'a str,
     claim: Claim,
     customer_name: Option<&'a str>,
-    known_sender: bool,
 }
 
 fn write(
@@ -184,17 +181,22 @@ fn write(
         language: decision.ack.language,
         to: requester(message, site)?,
         customer_name: letter.customer_name,
-        known_sender: letter.known_sender,
+        known_sender: decision.plan.because != PlanBecause::Default,
         number: &TicketNumber(letter.ticket).with_prefix(&site.prefix),
         impact: decision.impact,
-        case: decision.verdict.case.as_deref().and_then(|id| policy.rules.case(id)),
+        // an unclassified ticket may have a case of less impact than it is handled with
+        case: decision
+            .case
+            .as_deref()
+            .and_then(|id| policy.rules.case(id))
+            .filter(|case| case.impact == decision.impact),
         plan,
         promise,
         calendar: &policy.calendar,
         support_address: written_to.unwrap_or(&site.from),
         subject: &message.subject,
         in_reply_to: message.message_id.as_deref(),
-        references: &message.references,
+        references: header::ancestors(message),
         message_id: letter.message_id,
         loop_token: &site.keys.sign(Purpose::Loop, letter.claim),
         reply_to: reply_to.as_deref(),

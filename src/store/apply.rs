@@ -10,7 +10,7 @@ use crate::plan::Promise;
 use crate::policy::Policy;
 use crate::site::Site;
 use crate::ticket::TicketNumber;
-use crate::triage::{Action, Arrival, Decision, Effect, Facts, PlanBecause};
+use crate::triage::{Action, Arrival, Decision, Effect, Facts, Flag, PlanBecause};
 
 /// Random bytes, fresh for each mail: they make a Message-ID of ours unique even after a restore.
 #[derive(Debug, Clone, Copy)]
@@ -147,7 +147,7 @@ impl Tx<'_> {
                     decision.plan.id.as_str(),
                     decision.plan.because.as_str(),
                     decision.impact.as_str(),
-                    decision.verdict.case,
+                    decision.case,
                     decision.verdict.rule,
                     decision.ack.language.as_str(),
                     flags.join(" "),
@@ -263,22 +263,34 @@ impl Tx<'_> {
                 )?;
                 self.end_promise(ticket, received, "answered")?;
             }
-            Effect::Raises | Effect::Continues | Effect::Reopens => run(
-                "UPDATE ticket SET changed = ?2, state = 'open', closed_at = NULL,
-                        case_id = CASE WHEN impact = ?3 THEN case_id ELSE ?4 END,
-                        rule = CASE WHEN impact = ?3 THEN rule ELSE ?5 END,
-                        policy = CASE WHEN impact = ?3 THEN policy ELSE ?6 END, impact = ?3
-                 WHERE id = ?1",
-                params![
-                    ticket,
-                    now,
-                    decision.impact.as_str(),
-                    decision.verdict.case,
-                    decision.verdict.rule,
-                    self.generation_of(setting)?,
-                ],
-            )?,
+            Effect::Recognises | Effect::Raises | Effect::Continues | Effect::Reopens => {
+                run(
+                    "UPDATE ticket SET changed = ?2, state = 'open', closed_at = NULL WHERE id = ?1",
+                    params![ticket, now],
+                )?;
+                self.recognise(ticket, decision, setting)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Gives a ticket the impact and the case that a follow-up leaves it with; where they are others than before, by the
+    /// follow-up's rule and policy.
+    fn recognise(&self, ticket: i64, decision: &Decision, setting: Setting<'_>) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "UPDATE ticket SET impact = ?2, case_id = ?3, rule = ?4, policy = ?5,
+                        flags = trim(replace(' ' || flags || ' ', ' ' || ?6 || ' ', ' '))
+                 WHERE id = ?1 AND (impact != ?2 OR case_id IS NOT ?3)",
+            )?
+            .execute(params![
+                ticket,
+                decision.impact.as_str(),
+                decision.case,
+                decision.verdict.rule,
+                self.generation_of(setting)?,
+                Flag::Unclassified.as_str(),
+            ])?;
         Ok(())
     }
 

@@ -35,6 +35,8 @@ pub struct Corrected {
     pub was_impact: String,
     /// Its case until then.
     pub was_case: Option<String>,
+    /// Its case from then on.
+    pub case: Option<String>,
     /// What became of the promise.
     pub promise: PromiseAfter,
 }
@@ -112,7 +114,10 @@ impl Tx<'_> {
     ) -> Result<Option<Corrected>> {
         let filter = TicketFilter { number: Some(number), ..TicketFilter::default() };
         let Some(ticket) = self.tickets(filter)?.pop() else { return Ok(None) };
-        let unchanged = ticket.impact == word.impact.as_str() && ticket.case == word.case;
+        let same_impact = ticket.impact == word.impact.as_str();
+        // who confirms the impact alone says nothing against the case
+        let case = word.case.clone().or_else(|| ticket.case.clone().filter(|_| same_impact));
+        let unchanged = same_impact && ticket.case == case;
         let flags: Vec<_> = ticket
             .flags
             .iter()
@@ -121,12 +126,12 @@ impl Tx<'_> {
             .collect();
         self.connection.execute(
             "UPDATE ticket SET impact = ?2, case_id = ?3, rule = CASE WHEN ?4 THEN rule END, flags = ?5 WHERE id = ?1",
-            params![number.0, word.impact.as_str(), word.case, unchanged, flags.join(" ")],
+            params![number.0, word.impact.as_str(), case, unchanged, flags.join(" ")],
         )?;
         self.connection.execute(
             "INSERT INTO correction (ticket, impact, case_id, by, because, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET impact = ?2, case_id = ?3, by = ?4, because = ?5, at = ?6",
-            params![number.0, word.impact.as_str(), word.case, word.by, word.because, ms(word.at)],
+            params![number.0, word.impact.as_str(), case, word.by, word.because, ms(word.at)],
         )?;
         let promise = self.correct_promise(number.0, word.impact, setting)?;
         if word.impact == Impact::High && ticket.impact != Impact::High.as_str() {
@@ -135,10 +140,10 @@ impl Tx<'_> {
         let detail = json!({
             "by": word.by, "because": word.because, "promise": promise.as_str(),
             "from": { "impact": ticket.impact, "case": ticket.case },
-            "to": { "impact": word.impact, "case": word.case },
+            "to": { "impact": word.impact, "case": case },
         });
         self.event(word.at, Some(number.0), None, "reclassified", &detail)?;
-        Ok(Some(Corrected { was_impact: ticket.impact, was_case: ticket.case, promise }))
+        Ok(Some(Corrected { was_impact: ticket.impact, was_case: ticket.case, case, promise }))
     }
 
     fn correct_promise(&self, ticket: i64, impact: Impact, setting: Setting<'_>) -> Result<PromiseAfter> {
@@ -181,7 +186,7 @@ impl Tx<'_> {
     ) -> Result<Promise> {
         let policy = setting.policy;
         let plan: &PlanId = &old.plan;
-        let mut promise = policy.calendar.promise(policy.plans.plan_or_default(plan), impact, old.received);
+        let promise = policy.calendar.promise(policy.plans.plan_or_default(plan), impact, old.received);
         let told: Option<i64> = self.connection.query_row(
             &format!(
                 "SELECT min(due_by) FROM promise WHERE ticket = ?1 AND ended_by = 'superseded' AND {TOLD}
@@ -190,8 +195,7 @@ impl Tx<'_> {
             [ticket],
             |row| row.get(0),
         )?;
-        promise.due_by = told.map_or(promise.due_by, |told| at(told).min(promise.due_by));
-        Ok(promise)
+        Ok(promise.no_later_than(told.map(at)))
     }
 
     /// The acknowledgements of a promise that still wait say what is true now.
@@ -206,8 +210,8 @@ impl Tx<'_> {
         for (row, kind) in waiting {
             let is_kind = |kind_of: &ReplyKind| kind_of.as_str() == kind;
             let kind = [ReplyKind::Raised, ReplyKind::Reopened].into_iter().find(is_kind);
-            let late = promise.is_past(setting.now).then_some(ReplyKind::Late);
-            let kind = late.or(kind).unwrap_or(ReplyKind::Ack);
+            let kind = kind.unwrap_or(ReplyKind::Ack);
+            let kind = if promise.is_past(setting.now) { kind.overdue() } else { kind };
             self.rewrite(row, kind, setting.site, setting.policy, setting.now)?;
         }
         Ok(())

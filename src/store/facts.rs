@@ -10,7 +10,7 @@ use crate::site::Site;
 use crate::ticket::{PlanId, TicketNumber};
 use crate::token::{Claim, NO_TICKET};
 use crate::triage::{
-    AckCounts, Arrival, CustomerFacts, Facts, PlanBecause, Seen, TicketFacts, hints, requester,
+    AckCounts, Arrival, CustomerFacts, Facts, Flag, PlanBecause, Seen, TicketFacts, hints, requester,
 };
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -46,7 +46,11 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<Facts> {
         let requester = requester(message, site);
-        let customer = requester.map(|address| self.customer_of(address, plans, now)).transpose()?.flatten();
+        // as the promise: by when it arrived, however late it is read (I10)
+        let customer = requester
+            .map(|address| self.customer_of(address, plans, arrival.received))
+            .transpose()?
+            .flatten();
         let ticket = |number: i64| self.ticket_facts(number, requester, customer.as_ref());
         let hints = hints(message, arrival, site);
         let mut facts = Facts { customer: customer.clone(), ..Facts::default() };
@@ -97,12 +101,12 @@ impl Tx<'_> {
     }
 
     /// The customer of an address: an address row beats any domain row; among rows of a kind, the highest plan that
-    /// is active. A `+tag` is looked up with and without.
+    /// is active at that time. A `+tag` is looked up with and without.
     pub fn customer_of(
         &self,
         address: &Address,
         plans: &Plans,
-        now: Timestamp,
+        at: Timestamp,
     ) -> Result<Option<CustomerFacts>> {
         let (bare, _) = address.without_tag();
         let mut rows = self.connection.prepare_cached(
@@ -111,7 +115,7 @@ impl Tx<'_> {
                AND coalesce(valid_from, ?4) <= ?4 AND coalesce(valid_until, ?4 + 1) > ?4
              ORDER BY kind, customer",
         )?;
-        let mut rows = rows.query(params![address.address, bare, address.domain(), ms(now)])?;
+        let mut rows = rows.query(params![address.address, bare, address.domain(), ms(at)])?;
         let mut best: Option<CustomerFacts> = None;
         while let Some(row) = rows.next()? {
             let by = match row.get::<_, String>(4)?.as_str() {
@@ -153,24 +157,26 @@ impl Tx<'_> {
     ) -> Result<Option<TicketFacts>> {
         let mut query = self.connection.prepare_cached(
             "SELECT state, closed_at, impact, plan, (SELECT due_by FROM promise WHERE ticket = ticket.id AND ended IS NULL),
-                    customer, EXISTS (SELECT 1 FROM participant WHERE ticket = ticket.id AND address IN (?2, ?3))
+                    case_id, instr(' ' || flags || ' ', ' ' || ?4 || ' '), customer, EXISTS (SELECT 1 FROM participant WHERE ticket = ticket.id AND address IN (?2, ?3))
              FROM ticket WHERE id = ?1",
         )?;
         let address = sender.map(|sender| sender.address.as_str());
         let bare = sender.map(|sender| sender.without_tag().0);
-        let mut rows = query.query(params![number, address, bare])?;
+        let mut rows = query.query(params![number, address, bare, Flag::Unclassified.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let same_customer = row
-            .get::<_, Option<i64>>(5)?
+            .get::<_, Option<i64>>(7)?
             .is_some_and(|id| customer.is_some_and(|customer| customer.id == id));
         Ok(Some(TicketFacts {
             number: TicketNumber(number),
             state: word("ticket.state", &row.get::<_, String>(0)?)?,
             closed_at: row.get::<_, Option<i64>>(1)?.map(at),
             impact: word("ticket.impact", &row.get::<_, String>(2)?)?,
+            case: row.get(5)?,
+            unclassified: row.get(6)?,
             plan: PlanId(row.get(3)?),
             due_by: row.get::<_, Option<i64>>(4)?.map(at),
-            participant: row.get::<_, bool>(6)? || same_customer,
+            participant: row.get::<_, bool>(8)? || same_customer,
         }))
     }
 

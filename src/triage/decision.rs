@@ -66,6 +66,10 @@ pub struct TicketFacts {
     pub closed_at: Option<Timestamp>,
     /// Its impact.
     pub impact: Impact,
+    /// Its case.
+    pub case: Option<String>,
+    /// No rule has recognised it, and no person has said what it is.
+    pub unclassified: bool,
     /// Its plan.
     pub plan: PlanId,
     /// The deadline of the promise that runs.
@@ -128,6 +132,9 @@ pub struct Decision {
     pub verdict: Verdict,
     /// The impact that applies, after the default; for a follow-up, the ticket's afterwards.
     pub impact: Impact,
+    /// The case that applies; for a follow-up, the ticket's afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
     /// The plan that applies.
     pub plan: Plan,
     /// The promise made, if one was.
@@ -196,6 +203,8 @@ pub enum Effect {
     /// Nothing.
     #[default]
     None,
+    /// A rule recognises what none did before; the impact stays.
+    Recognises,
     /// The impact rises: a new promise, the earlier deadline.
     Raises,
     /// An answered ticket is open again: a new promise.
@@ -333,7 +342,7 @@ codes! {
 codes! {
     /// What a person should know about a ticket.
     Flag {
-        /// No rule matched: handled as medium until a person has read it.
+        /// No rule matched yet: handled as medium until a person has read it.
         Unclassified = "unclassified",
         /// The sender's authentication failed: plan n1.
         AuthenticationFailed = "authentication_failed",

@@ -136,6 +136,7 @@ impl<'a> Case<'a> {
                 Some(ticket) => Decision {
                     ticket: Some(ticket.number),
                     impact: ticket.impact,
+                    case: ticket.case.clone(),
                     ..self.drop(Action::Note, reason)
                 },
                 None => self.drop(Action::Ignore, reason),
@@ -154,6 +155,7 @@ impl<'a> Case<'a> {
                 ticket: Some(ticket.number),
                 effect: Effect::Answers,
                 impact: ticket.impact,
+                case: ticket.case.clone(),
                 plan: Plan { id: ticket.plan.clone(), because: PlanBecause::Ticket },
                 ack: self.silent(AckBecause::StaffMail),
                 ..self.drop(Action::Append, Reason::StaffAnswer)
@@ -188,23 +190,23 @@ impl<'a> Case<'a> {
             self.flags.push(Flag::NewVoice);
         }
         let impact = self.verdict.impact.map_or(ticket.impact, |impact| impact.max(ticket.impact));
+        let raised = impact > ticket.impact;
+        let recognised = raised || ticket.unclassified && self.verdict.case.is_some();
         let effect = match ticket.state {
             crate::ticket::TicketState::Closed => Effect::Reopens,
             crate::ticket::TicketState::Answered => Effect::Continues,
-            crate::ticket::TicketState::Open if impact > ticket.impact => Effect::Raises,
+            crate::ticket::TicketState::Open if raised => Effect::Raises,
+            crate::ticket::TicketState::Open if recognised => Effect::Recognises,
             crate::ticket::TicketState::Open => Effect::None,
         };
         let promise = match effect {
             Effect::Raises => {
-                let mut promise = self.promise(&ticket.plan, impact);
-                // the earlier of the old deadline and the new window: a raise never makes anybody wait longer
-                promise.due_by = ticket.due_by.map_or(promise.due_by, |old| old.min(promise.due_by));
-                Some(promise)
+                // a raise never makes anybody wait longer
+                Some(self.promise(&ticket.plan, impact).no_later_than(ticket.due_by))
             }
             Effect::Continues | Effect::Reopens => Some(self.promise(&ticket.plan, impact)),
-            Effect::None | Effect::Answers => None,
+            Effect::None | Effect::Recognises | Effect::Answers => None,
         };
-        let raised = impact > ticket.impact;
         let ack = match (effect, raised) {
             (Effect::Reopens, _) => {
                 self.ack(silence, AckBecause::Reopened, promise.as_ref(), ticket.participant)
@@ -216,6 +218,7 @@ impl<'a> Case<'a> {
             ticket: Some(ticket.number),
             effect,
             impact,
+            case: if recognised { self.verdict.case.clone() } else { ticket.case.clone() },
             plan: Plan { id: ticket.plan.clone(), because: PlanBecause::Ticket },
             promise,
             ack,
@@ -308,13 +311,14 @@ impl<'a> Case<'a> {
             return self.silent(because);
         }
         let kind = match because {
-            _ if promise.is_some_and(|promise| promise.is_past(self.now)) => ReplyKind::Late,
             AckBecause::Raised => ReplyKind::Raised,
             AckBecause::Reopened => ReplyKind::Reopened,
             _ if self.verdict.impact.is_none() => ReplyKind::Unclassified,
             _ => ReplyKind::Ack,
         };
-        Ack { send: true, because, language: self.language(), kind: Some(kind) }
+        let is_past = promise.is_some_and(|promise| promise.is_past(self.now));
+        let kind = Some(if is_past { kind.overdue() } else { kind });
+        Ack { send: true, because, language: self.language(), kind }
     }
 
     /// A decision in which nothing goes out.
@@ -329,6 +333,7 @@ impl<'a> Case<'a> {
             requester: None,
             participants: Vec::new(),
             impact: self.verdict.impact.unwrap_or(DEFAULT_IMPACT),
+            case: self.verdict.case.clone(),
             verdict: self.verdict.clone(),
             plan: self.plan(),
             promise: None,

@@ -139,6 +139,8 @@ fn ticket() -> TicketFacts {
         state: TicketState::Open,
         closed_at: None,
         impact: Impact::Medium,
+        case: Some("firewall-block".to_owned()),
+        unclassified: false,
         plan: PlanId("n2".to_owned()),
         due_by: Some("2026-09-16T18:00:00Z".parse().unwrap()),
         participant: true,

@@ -53,7 +53,7 @@ pub fn reclassify(
         return context.json(&json!({
             "number": name,
             "from": { "impact": corrected.was_impact, "case": corrected.was_case },
-            "to": { "impact": word.impact, "case": word.case },
+            "to": { "impact": word.impact, "case": corrected.case },
             "by": word.by, "because": word.because, "at": rfc3339(&local(now)),
             "promise": corrected.promise.as_str(),
             "due_by": corrected.promise.due_by().map(|at| rfc3339(&local(at))),
@@ -63,7 +63,7 @@ pub fn reclassify(
         case.map_or_else(|| impact.to_owned(), |case| format!("{impact} ({case})"))
     };
     let was = called(&corrected.was_impact, corrected.was_case.as_deref());
-    let is = match (&word.case, &corrected.was_case) {
+    let is = match (&corrected.case, &corrected.was_case) {
         (None, Some(_)) => format!("{}, without a case", word.impact),
         (case, _) => called(word.impact.as_str(), case.as_deref()),
     };

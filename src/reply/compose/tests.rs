@@ -37,9 +37,13 @@ impl Desk {
     }
 
     fn with_holidays(holidays: &str) -> Self {
+        Self::with(include_str!("../../../rules/calendar.toml"), holidays)
+    }
+
+    fn with(calendar: &str, holidays: &str) -> Self {
         let files = PlanFiles {
             plans: source("rules/plans.toml", include_str!("../../../rules/plans.toml")),
-            calendar: source("rules/calendar.toml", include_str!("../../../rules/calendar.toml")),
+            calendar: source("rules/calendar.toml", calendar),
             holidays: vec![source("rules/holidays-co.toml", holidays)],
             local_plans: None,
             local_calendar: None,
@@ -83,7 +87,8 @@ impl Desk {
     fn compose(&self, asked: &Asked<'_>) -> Composed {
         let plan = self.plan(asked.plan);
         let received = asked.received.parse().unwrap();
-        let promise = self.calendar.promise(plan, asked.impact, received);
+        let promised = asked.promised.map(|at| at.parse().unwrap());
+        let promise = self.calendar.promise(plan, asked.impact, received).no_later_than(promised);
         compose(
             &Reply {
                 kind: asked.kind,
@@ -120,6 +125,8 @@ struct Asked<'a> {
     plan: &'a str,
     impact: Impact,
     received: &'a str,
+    /// A deadline that they were told before.
+    promised: Option<&'a str>,
     case: Option<Case>,
     to: Address,
     customer_name: Option<&'a str>,
@@ -149,6 +156,7 @@ impl Asked<'_> {
             plan,
             impact,
             received: MORNING,
+            promised: None,
             case: Some(Case {
                 id: "case".into(),
                 impact,
@@ -552,6 +560,109 @@ fn the_other_kinds_say_what_happened() {
     );
 }
 
+/// What changed is still said, and no instant that has passed.
+#[test]
+fn a_case_that_was_there_before_and_is_overdue_is_told_that_it_goes_first() {
+    let desk = Desk::new();
+    for (kind, language, opening, delay) in [
+        (
+            ReplyKind::Raised,
+            Language::Es,
+            "Su nuevo mensaje cambia la urgencia del caso ACU-4512",
+            "cuanto antes. El plazo de su caso ya pasó; queda de primero",
+        ),
+        (
+            ReplyKind::Reopened,
+            Language::Es,
+            "abrimos otra vez el caso ACU-4512",
+            "cuanto antes. El plazo de su caso ya pasó; queda de primero",
+        ),
+        (
+            ReplyKind::Raised,
+            Language::En,
+            "Your new message makes case ACU-4512 more urgent",
+            "as soon as possible. The time of your case has already passed; it goes first",
+        ),
+    ] {
+        let yesterday = Some("2026-09-15T18:00:00-05:00");
+        let composed =
+            desk.compose(&Asked { kind, promised: yesterday, ..Asked::new(language, "n1", Impact::Medium) });
+        says(&composed.text, &[opening, delay]);
+        for part in [&composed.text, &composed.html] {
+            says(part, &[delay]);
+            is_silent_about(
+                part,
+                &[
+                    "A más tardar",
+                    "That is",
+                    "15 de septiembre",
+                    "15 September",
+                    "hábil",
+                    "más tarde de lo debido",
+                ],
+            );
+            is_silent_about(part, &["en el plazo indicado", "stated above", "later than we should"]);
+        }
+    }
+}
+
+#[test]
+fn a_range_that_the_deadline_cuts_short_is_not_named() {
+    let desk = Desk::new();
+    let of = |promised, language| {
+        let asked = Asked { kind: ReplyKind::Raised, promised, ..Asked::new(language, "n1", Impact::Medium) };
+        desk.compose(&asked).text
+    };
+    let soon = Some("2026-09-16T09:45:00-05:00");
+    says(
+        &of(soon, Language::Es),
+        &[
+            "Respuesta de un asesor: en el plazo que su caso ya tenía A más tardar: el miércoles 16 de septiembre de 2026 a las 9:45 a. m.",
+        ],
+    );
+    says(
+        &of(soon, Language::En),
+        &["Reply from a person: within the time that your case already had That is: by"],
+    );
+    is_silent_about(&of(soon, Language::Es), &["entre 3 y 5"]);
+    // within the range it stands
+    says(
+        &of(Some("2026-09-16T13:00:00-05:00"), Language::Es),
+        &["entre 3 y 5 horas hábiles", "a la 1:00 p. m."],
+    );
+}
+
+#[test]
+fn a_day_with_hours_of_its_own_is_named() {
+    let calendar = include_str!("../../../rules/calendar.toml").to_owned()
+        + "\n\"2026-12-24\" = [\"08:00-12:00\"]\n\"2026-12-28\" = []\n";
+    let desk = Desk::with(&calendar, include_str!("../../../rules/holidays-co.toml"));
+    let on =
+        |received, language| desk.compose(&Asked { received, ..Asked::new(language, "n1", Impact::Medium) });
+    let eve = on("2026-12-24T15:00:00-05:00", Language::Es);
+    for part in [&eve.text, &eve.html] {
+        says(
+            part,
+            &[
+                "excepto festivos). El viernes 25 de diciembre es festivo (Navidad). El jueves 24 de diciembre el horario hábil es de 8:00 a. m. a 12:00 del mediodía. El lunes 28 de diciembre no es día hábil. El plazo empieza a contar el sábado 26",
+            ],
+        );
+    }
+    says(
+        &on("2026-12-26T12:30:00-05:00", Language::Es).text,
+        &["Las horas hábiles son: ", "excepto festivos. El lunes 28 de diciembre no es día hábil."],
+    );
+    says(
+        &on("2026-12-26T12:30:00-05:00", Language::En).text,
+        &["public holidays excepted. Monday 28 December is not a business day."],
+    );
+    says(
+        &on("2026-12-24T15:00:00-05:00", Language::En).text,
+        &["On Thursday 24 December business hours are 8:00 am to 12:00 noon. Monday 28 December is not"],
+    );
+    is_silent_about(&on(MORNING, Language::Es).text, &["24 de diciembre", "día hábil."]);
+}
+
 #[test]
 fn an_unknown_sender_learns_which_level_applies_and_why() {
     let asked =
@@ -692,8 +803,12 @@ fn a_text_that_fails_after_all_still_says_number_and_promise() {
     let composed = desk.compose(&Asked::new(Language::Es, "n1", Impact::Medium));
     assert_eq!(
         composed.text,
-        "Recibimos su mensaje: caso ACU-4512. Le respondemos entre 3 y 5 horas\nhábiles.\n"
+        "Recibimos su mensaje: caso ACU-4512. Le respondemos entre 3 y 5 horas\n\
+         hábiles: a más tardar el miércoles 16 de septiembre de 2026 a las 2:15 p. m.\n(hora de Colombia).\n"
     );
+    let yesterday = Some("2026-09-15T18:00:00-05:00");
+    let late = desk.compose(&Asked { promised: yesterday, ..Asked::new(Language::Es, "n1", Impact::Medium) });
+    assert_eq!(late.text, "Recibimos su mensaje: caso ACU-4512. Le respondemos cuanto antes.\n");
     assert!(composed.html.contains("caso ACU-4512"));
 }
 

@@ -94,8 +94,11 @@ fn message_ids_are_repeated_only_when_they_are_plain() {
     for id in evil {
         assert_eq!(MessageId::new(id), None, "{id:?}");
     }
-    assert_eq!(MessageId::new(&format!("{}@b", "a".repeat(199))), None);
-    assert!(MessageId::new(&format!("{}@b", "a".repeat(198))).is_some());
+    assert_eq!(MessageId::new(&format!("{}@b", "a".repeat(979))), None);
+    let longest = MessageId::new(&format!("{}@b", "a".repeat(978))).unwrap();
+    let mut out = String::new();
+    write_ids("In-Reply-To", &[longest], &mut out);
+    assert!(out.trim_end().len() <= 998, "RFC 5322 section 2.1.1");
 }
 
 #[test]
@@ -110,6 +113,20 @@ fn references_keep_the_first_and_the_last_twenty() {
     assert_eq!(ids[19], parent);
     let repeated = thread(&["a@x".into(), "parent@x".into(), "evil".into()], Some(&parent));
     assert_eq!(repeated.iter().map(MessageId::as_str).collect::<Vec<_>>(), ["a@x", "parent@x"]);
+}
+
+#[test]
+fn without_references_a_single_in_reply_to_comes_before_the_parent() {
+    let theirs =
+        |fields: &str| crate::mail::parse(format!("{fields}From: a@b.example\r\n\r\nHola\r\n").as_bytes());
+    for (fields, before) in [
+        ("In-Reply-To: <q0@b.example>\r\n", &["q0@b.example"][..]),
+        ("In-Reply-To: <q0@b.example>\r\nReferences: <q1@b.example>\r\n", &["q1@b.example"]),
+        ("In-Reply-To: <q0@b.example> <q1@b.example>\r\n", &[]),
+        ("", &[]),
+    ] {
+        assert_eq!(ancestors(&theirs(fields)), before, "{fields}");
+    }
 }
 
 #[test]

@@ -58,8 +58,12 @@ fn syntax_unknown_filters_and_missing_includes_are_refused_where_they_stand() {
     let (message, span, _) = only_problem("es/raised.txt", "Hola\n{{ number }\n");
     assert!(message.starts_with("syntax error"), "{message}");
     assert!(span.contains('}'), "{span}");
-    let (message, _, _) = only_problem("es/raised.txt", "{{ number|shout }}");
-    assert!(message.contains("shout"), "{message}");
+    let (message, span, _) = only_problem("es/raised.txt", "{{ number|shout }}");
+    assert_eq!((message.as_str(), span.as_str()), ("there is no filter `shout`", "shout"));
+    let never = "{{ number }}{% if number == \"|x is y\" %}{{ number | upper|shout }}{% endif %}{# a|b #}";
+    assert_eq!(only_problem("es/raised.txt", never).1, "shout", "in a branch that no sample takes");
+    let never = "{{ number }}{% if number == 'x' and number is not loud %}{% endif %}";
+    assert_eq!(only_problem("es/raised.txt", never).0, "there is no test `loud`");
     let (message, _, _) = only_problem("es/raised.txt", "{% include \"es/_nada.txt\" %}");
     assert!(message.contains("es/_nada.txt"), "{message}");
 }
@@ -72,6 +76,18 @@ fn what_a_text_names_itself_is_known_to_it() {
         {% block closing %}{{ super() }}{% endblock %}";
     let mut problems = Vec::new();
     assert!(Templates::compile(&with(&[("es/ack.txt", text)]), &mut problems).is_some(), "{problems:#?}");
+}
+
+/// Most sites have neither a telephone nor a chat when they begin.
+#[test]
+fn what_fails_only_without_channels_is_refused() {
+    for text in [
+        "{{ number }}{% if not (phone or phone_with_case or chat) %}{{ number.at.all }}{% endif %}",
+        "{{ number }}{% if not (always_by or business_by) %}{{ number.at.all }}{% endif %}",
+        "{{ number }}{% if overdue %}{{ number.at.all }}{% endif %}",
+    ] {
+        assert!(only_problem("es/ack.txt", text).0.contains("undefined"), "{text}");
+    }
 }
 
 #[test]

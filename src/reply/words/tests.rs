@@ -75,8 +75,18 @@ fn moments_are_said_with_the_right_article_and_half_of_the_day() {
         ),
         (
             "2026-12-31T12:00:00-05:00",
-            "jueves 31 de diciembre de 2026 a las 12:00 p. m.",
-            "Thursday 31 December 2026, 12:00 pm",
+            "jueves 31 de diciembre de 2026 a las 12:00 del mediodía",
+            "Thursday 31 December 2026, 12:00 noon",
+        ),
+        (
+            "2026-12-31T12:01:00-05:00",
+            "jueves 31 de diciembre de 2026 a las 12:01 p. m.",
+            "Thursday 31 December 2026, 12:01 pm",
+        ),
+        (
+            "2026-12-31T00:00:59-05:00",
+            "jueves 31 de diciembre de 2026 a las 12:00 de la medianoche, cuando empieza ese día",
+            "Thursday 31 December 2026, 12:00 midnight, as that day begins",
         ),
         (
             "2026-02-28T00:05:00-05:00",
@@ -121,8 +131,8 @@ fn business_hours_name_days_of_equal_hours_together() {
         ),
         (
             vec![("mon tue wed thu fri", "\"08:00-12:00\", \"14:00-18:00\""), ("sat sun", "\"09:00-13:00\"")],
-            "lunes a viernes de 8:00 a. m. a 12:00 p. m. y de 2:00 p. m. a 6:00 p. m.; sábados y domingos de 9:00 a. m. a 1:00 p. m.",
-            "Monday to Friday 8:00 am to 12:00 pm and 2:00 pm to 6:00 pm; Saturday and Sunday 9:00 am to 1:00 pm",
+            "lunes a viernes de 8:00 a. m. a 12:00 del mediodía y de 2:00 p. m. a 6:00 p. m.; sábados y domingos de 9:00 a. m. a 1:00 p. m.",
+            "Monday to Friday 8:00 am to 12:00 noon and 2:00 pm to 6:00 pm; Saturday and Sunday 9:00 am to 1:00 pm",
         ),
         (
             vec![("mon wed fri", day)],
@@ -138,6 +148,11 @@ fn business_hours_name_days_of_equal_hours_together() {
             vec![("sun", "\"20:00-24:00\"")],
             "domingos de 8:00 p. m. a medianoche",
             "Sunday 8:00 pm to midnight",
+        ),
+        (
+            vec![("sun", "\"00:00-06:00\"")],
+            "domingos de 12:00 de la medianoche a 6:00 a. m.",
+            "Sunday 12:00 midnight to 6:00 am",
         ),
     ] {
         assert_eq!(plain(&business_hours(&week(&days), Es)), es);

@@ -156,6 +156,62 @@ fn a_follow_up_that_raises_brings_the_earlier_deadline() {
     assert_eq!(trial.decide().promise.unwrap().due_by, soon, "nobody waits longer for having written again");
 }
 
+/// Impact and case are one ticket's, whatever the follow-up is about.
+#[test]
+fn a_follow_up_brings_its_case_only_with_a_higher_impact_or_to_a_ticket_that_has_none() {
+    let outage = TicketFacts { impact: Impact::High, case: Some("outage".to_owned()), ..ticket() };
+    let unclear = TicketFacts { case: None, unclassified: true, ..ticket() };
+    let by_hand = TicketFacts { case: None, ..ticket() };
+    for (body, ticket, effect, impact, case) in [
+        (PASSWORD, &outage, Effect::None, Impact::High, Some("outage")),
+        (OUTAGE, &ticket(), Effect::Raises, Impact::High, Some("outage")),
+        (NOTHING, &unclear, Effect::None, Impact::Medium, None),
+        (FIREWALL, &unclear, Effect::Recognises, Impact::Medium, Some("firewall-block")),
+        (PASSWORD, &unclear, Effect::Recognises, Impact::Medium, Some("access")),
+        (FIREWALL, &by_hand, Effect::None, Impact::Medium, None),
+    ] {
+        let mut trial = reply(body);
+        trial.facts.by_reference = vec![ticket.clone()];
+        let decision = trial.decide();
+        assert_eq!((decision.effect, decision.impact), (effect, impact), "{body} to {ticket:?}");
+        assert_eq!(decision.case.as_deref(), case, "{body} to {ticket:?}");
+        let closed =
+            TicketFacts { state: TicketState::Closed, closed_at: Some(trial.ago(1)), ..ticket.clone() };
+        trial.facts.by_reference = vec![closed];
+        let reopened = trial.decide();
+        assert_eq!(
+            (reopened.effect, reopened.case),
+            (Effect::Reopens, decision.case),
+            "{body} to {ticket:?}"
+        );
+    }
+}
+
+/// Whoever writes again of an overdue ticket is told what that changed, not that we opened it late.
+#[test]
+fn a_raise_stays_one_when_the_deadline_has_passed() {
+    let mut trial = reply(OUTAGE);
+    trial.facts.by_reference = vec![TicketFacts { due_by: Some(trial.ago(1)), ..ticket() }];
+    let decision = trial.decide();
+    assert_eq!(decision.ack.kind, Some(ReplyKind::Raised));
+    assert!(decision.promise.unwrap().is_past(trial.now));
+    trial.facts.by_reference[0].state = TicketState::Closed;
+    trial.arrival.received = trial.ago(5);
+    assert_eq!(trial.decide().ack.kind, Some(ReplyKind::Reopened), "and a reopened one, read late");
+}
+
+#[test]
+fn a_raise_shortly_before_the_old_deadline_promises_no_range_beyond_it() {
+    let mut trial = reply(FIREWALL);
+    let soon = trial.later(10);
+    trial.facts.by_reference = vec![TicketFacts { impact: Impact::Low, due_by: Some(soon), ..ticket() }];
+    let promise = trial.decide().promise.unwrap();
+    assert_eq!((promise.due_by, promise.expected_from), (soon, None));
+    trial.facts.by_reference[0].due_by = Some(trial.later(170));
+    let promise = trial.decide().promise.unwrap();
+    assert_eq!((promise.due_by, promise.expected_from), (trial.later(170), Some(trial.later(120))));
+}
+
 #[test]
 fn an_answered_ticket_goes_on_with_a_new_promise_and_without_an_ack() {
     let answered = TicketFacts { state: TicketState::Answered, due_by: None, ..ticket() };
