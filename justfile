@@ -20,7 +20,7 @@ loops:
 
 # every bomb in every size, in release, as a table of time and memory; arguments are those of a Rust test program, such as a name
 bombs *args:
-    ACUSE_BOMBS=all cargo test --locked --release --test bombs -- --nocapture --test-threads=1 {{args}}
+    ACUSE_BOMBS=all scripts/test --release --test bombs -- --nocapture --test-threads=1 {{args}}
 
 # the real daemon on a dozen mails, on loopback
 demo *args:
