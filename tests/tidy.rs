@@ -327,11 +327,12 @@ fn the_example_names_every_key_of_the_configuration() {
 }
 
 /// The pages that people wrote; docs/codes.md is made.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "rules/README.md",
     "docs/log.md",
     "docs/json.md",
