@@ -18,6 +18,14 @@ torture *args:
 hostile *args:
     scripts/tabled 'script | servers | connections | time | peak memory' --test hostile {{args}} -- --nocapture
 
+# days between acuse and peers that answer by themselves, as a table
+loops:
+    cargo test --locked --test loops -- --nocapture --test-threads=1
+
+# every bomb in every size, in release, as a table of time and memory; arguments are those of a Rust test program, such as a name
+bombs *args:
+    ACUSE_BOMBS=all scripts/test --release --test bombs -- --nocapture --test-threads=1 {{args}}
+
 # the real daemon on a dozen mails, on loopback
 demo *args:
     cargo demo {{args}}

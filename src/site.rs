@@ -69,7 +69,7 @@ pub enum EnvelopeFrom {
 /// How much we send at most (I7); acks beyond are withheld, tickets continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Limits {
-    /// Acks to one address in an hour.
+    /// Acks to one address in an hour, whatever its `+tag`s.
     pub per_address_hour: u32,
     /// Acks to one address in a day.
     pub per_address_day: u32,

@@ -560,7 +560,7 @@ mod real_dovecot {
         let login = || {
             let mut wire = Wire::open(server.imap());
             wire.line();
-            assert!(wire.ask("a LOGIN ana secret").contains("OK"));
+            assert!(wire.ask("a LOGIN ana kanarienvogel").contains("OK"));
             wire
         };
         let wire = login();
@@ -637,7 +637,7 @@ mod site {
         let words = |key: &str| mailboxes.iter().map(|m| m[key].as_str().unwrap()).collect::<Vec<_>>();
         assert_eq!((words("user"), words("after")), (vec!["soporte", "ventas"], vec!["keep", "keep"]));
         let secret = site.directory().join(words("password_file")[0]);
-        assert_eq!(std::fs::read_to_string(secret).unwrap(), "secret");
+        assert_eq!(std::fs::read_to_string(secret).unwrap(), support::acuse::PASSWORD);
     }
 }
 

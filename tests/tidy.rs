@@ -338,6 +338,7 @@ const PAGES: [&str; 9] = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "rules/README.md",
     "docs/log.md",
     "docs/json.md",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rustix::process::DumpableBehavior;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub fn init(context: &Context) -> Done {
 /// Runs the daemon until SIGTERM or SIGINT; SIGHUP has it read the policy anew.
 pub fn run(context: &Context, args: &RunArgs) -> Done {
     log_to_stderr(args.log)?;
+    // I16: no core to be written, no memory to be read, by others than root
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(std::io::Error::from)?;
     let config = context.config(Secrets::Read)?;
     if config.mailboxes.is_empty() {
         return Err(Failure::new(Code::Config, "there is no [[mailbox]] to watch")

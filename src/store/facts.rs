@@ -187,16 +187,21 @@ impl Tx<'_> {
     }
 
     /// Acks made out since an hour and a day ago; what expired unsent does not count, nor what a clock that was ahead
-    /// made out in the future.
+    /// made out in the future. An address counts with all its `+tag`s: whoever has it has as many as he likes.
     fn ack_counts(&self, address: &Address, now: Timestamp) -> Result<AckCounts> {
         let since = |span| ms(now.saturating_sub(span).unwrap_or_default());
         let until = ms(now.saturating_add(HOUR).unwrap_or(now));
         let mut query = self.connection.prepare_cached(
-            "SELECT (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?3 AND created <= ?5 AND state != 'expired' AND kind != 'notify'),
-                    (SELECT count(*) FROM outbox WHERE recipient = ?1 AND created > ?4 AND created <= ?5 AND state != 'expired' AND kind != 'notify'),
-                    (SELECT count(*) FROM outbox WHERE domain = ?2 AND created > ?3 AND created <= ?5 AND state != 'expired' AND kind != 'notify')",
+            "SELECT count(*) FILTER (WHERE created > ?4), count(*),
+                    (SELECT count(*) FROM outbox WHERE domain = ?3 AND created > ?4 AND created <= ?6
+                        AND state != 'expired' AND kind != 'notify')
+             FROM outbox
+             WHERE (recipient = ?1 OR recipient > ?2 || '+' AND recipient < ?2 || ',' AND domain = ?3) -- , follows +
+                AND created > ?5 AND created <= ?6 AND state != 'expired' AND kind != 'notify'",
         )?;
-        let row = params![address.address, address.domain(), since(HOUR), since(DAY), until];
+        let (bare, _) = address.without_tag();
+        let local = bare.rsplit_once('@').map_or("", |(local, _)| local);
+        let row = params![bare, local, address.domain(), since(HOUR), since(DAY), until];
         Ok(query.query_row(row, |row| {
             Ok(AckCounts { address_hour: row.get(0)?, address_day: row.get(1)?, domain_hour: row.get(2)? })
         })?)

@@ -7,7 +7,7 @@ use std::{fs, io::Write as _, process::Stdio};
 use rusqlite::Connection;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::support::acuse::USER;
+use crate::support::acuse::{PASSWORD, USER};
 use crate::support::imap_peer::Options;
 use crate::support::{eventually, outage};
 use crate::{DONE, OnPeer, customers};
@@ -43,7 +43,7 @@ impl Pointed {
 #[test]
 fn below_the_floor_nothing_is_fetched_until_there_is_room() {
     let mut scene = OnPeer::prepare(Options::default(), |builder| builder.and_mailbox("ventas", "ana"));
-    scene.server.add_user("ana", "secret");
+    scene.server.add_user("ana", PASSWORD);
     let state = Pointed::set_up(&scene);
     scene.site.run();
     scene.server.wait_for_idle(USER, "INBOX");

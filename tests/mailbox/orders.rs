@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::acuse::USER;
+use crate::support::acuse::{PASSWORD, USER};
 use crate::support::imap_peer::{Fault, Options};
 use crate::support::{eventually, outage};
 use crate::{OnPeer, customers};
@@ -24,7 +24,7 @@ impl OnPeer {
 /// Two mailboxes on one server, both watched.
 fn two() -> OnPeer {
     let mut scene = OnPeer::prepare(Options::default(), |builder| builder.and_mailbox("ventas", "ana"));
-    scene.server.add_user("ana", "secret");
+    scene.server.add_user("ana", PASSWORD);
     scene.site.run();
     scene.server.wait_for_idle(USER, "INBOX");
     scene.server.wait_for_idle("ana", "INBOX");
@@ -117,7 +117,7 @@ fn the_list_says_what_is_wrong_since_when_and_in_whose_words() {
     assert!(said.contains("s ago"), "{said}");
 
     // it is tried again slowly, unless somebody says that it is put right
-    scene.server.add_user("ventas", "secret");
+    scene.server.add_user("ventas", PASSWORD);
     scene.site.text(&["mailbox", "pause", "ventas"]);
     scene.wait_for_state("ventas", "paused");
     eventually("the pause", || scene.site.log().contains("paused the mailbox").then_some(()));

@@ -17,11 +17,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use toml::Table;
 
+use super::canary::{Canary, files_below};
 use super::{PATIENCE, eventually, within};
 
-/// What the site's one mailbox and SMTP user log in with.
+/// What the site's one mailbox and SMTP user log in with. No word of any mail: a site that ends is searched for it (I16).
 pub const USER: &str = "soporte";
-pub const PASSWORD: &str = "secret";
+pub const PASSWORD: &str = "kanarienvogel";
 /// The support address.
 pub const ADDRESS: &str = "soporte@mihost.example";
 
@@ -173,7 +174,8 @@ impl Site {
         let socket = UnixDatagram::bind(&path).expect("a socket for sd_notify(3)");
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a read time-out");
         self.notify = Some(socket);
-        self.spawn(&[&["run"], args].concat(), &path);
+        let most = ["run", "--log", "trace"]; // whatever it says there is looked through at the end
+        self.spawn(&[&most, args].concat(), &path);
     }
 
     /// Waits until the daemon that was started says that it is ready; whether it did before it ended.
@@ -275,6 +277,19 @@ impl Site {
         self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
+    /// Asserts that neither its log nor any file but their own shows the password or the thread key (I16).
+    fn assert_no_secret_left(&self) {
+        let own = [::acuse::config::THREAD_KEY, "imap.password"]; // wherever the state directory was moved to
+        let mut canaries = Canary::keys_in(&self.state_dir().join(own[0]));
+        canaries.push(Canary::new("the password", PASSWORD.as_bytes()));
+        let is_own = |file: &PathBuf| own.iter().any(|name| file.ends_with(name));
+        let files = files_below(self.directory()).into_iter().filter(|file| !is_own(file));
+        let read = files.map(|file| (file.display().to_string(), fs::read(&file).unwrap_or_default()));
+        for (place, bytes) in read.chain([("its log".to_owned(), self.log().into_bytes())]) {
+            canaries.iter().for_each(|canary| canary.assert_absent(&place, &bytes));
+        }
+    }
+
     // ── what tests ask most ───────────────────────────────────────────────────────────────────────────
 
     /// `acuse tickets list --json`.
@@ -318,6 +333,9 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         self.kill9();
+        if self.lives > 0 && !thread::panicking() {
+            self.assert_no_secret_left();
+        }
     }
 }
 

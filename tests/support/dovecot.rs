@@ -20,7 +20,7 @@ use super::{eventually, within};
 mod config;
 
 /// Every user's password; any name is a user.
-pub const PASSWORD: &str = "secret";
+pub const PASSWORD: &str = super::acuse::PASSWORD;
 
 const INSTALL: &str = "apt-get install -y dovecot-imapd dovecot-lmtpd";
 

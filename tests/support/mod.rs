@@ -11,6 +11,7 @@
 //! | [`dovecot`] | a private real Dovecot |
 //! | [`client`] | a blocking IMAP client and LMTP delivery: the customer's and the colleague's side |
 //! | [`acuse`] | a configured state directory and the program running on it |
+//! | [`canary`] | a secret that is looked for wherever it must not be |
 //! | [`disk`] | the disk and the clock under that program: what it writes is logged, may be refused, the time jumps |
 //! | [`stage`] | that program between the two peers, its mailbox empty and watched |
 #![allow(
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 use acuse::ADDRESS;
 
 pub mod acuse;
+pub mod canary;
 pub mod client;
 pub mod disk;
 pub mod dovecot;
