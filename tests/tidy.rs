@@ -333,7 +333,7 @@ fn the_example_names_every_key_of_the_configuration() {
 }
 
 /// The pages that people wrote; docs/codes.md is made.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",

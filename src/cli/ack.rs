@@ -13,7 +13,7 @@ use super::sla;
 use crate::config::Secrets;
 use crate::mail::Address;
 use crate::policy::Policy;
-use crate::reply::{Composed, Reply, ReplyKind, compose};
+use crate::reply::{Composed, Reply, ReplyKind, compose, header};
 use crate::site::Site;
 use crate::ticket::{Impact, Language, TicketNumber};
 use crate::triage::PlanBecause;
@@ -172,10 +172,10 @@ fn of_mail(context: &Context, args: &PreviewArgs, what: &str) -> Done {
         language: decision.ack.language,
         customer_name: customer_name.as_deref(),
         known_sender: decision.plan.because != PlanBecause::Default,
-        case: decision.verdict.case.as_deref().and_then(|id| policy.rules.case(id)),
+        case: decision.named_case(policy),
         subject: &message.subject,
         in_reply_to: message.message_id.as_deref(),
-        references: &message.references,
+        references: header::ancestors(message),
         ..sample(policy, site, to, &number, promise)
     };
     print(context, args, decision.ack.language, &compose(&reply, site, &policy.replies))

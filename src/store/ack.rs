@@ -184,12 +184,7 @@ fn write(
         known_sender: decision.plan.because != PlanBecause::Default,
         number: &TicketNumber(letter.ticket).with_prefix(&site.prefix),
         impact: decision.impact,
-        // an unclassified ticket may have a case of less impact than it is handled with
-        case: decision
-            .case
-            .as_deref()
-            .and_then(|id| policy.rules.case(id))
-            .filter(|case| case.impact == decision.impact),
+        case: decision.named_case(policy),
         plan,
         promise,
         calendar: &policy.calendar,

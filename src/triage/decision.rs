@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::codes::codes;
 use crate::mail::Address;
 use crate::plan::Promise;
+use crate::policy::Policy;
 use crate::reply::ReplyKind;
-use crate::rules::Verdict;
+use crate::rules::{Case, Verdict};
 use crate::ticket::{Impact, Language, Outcome, PlanId, TicketNumber, TicketState};
 
 /// How a mail came to us.
@@ -148,6 +149,14 @@ pub struct Decision {
     pub policy: String,
     /// The hash of the site that decided.
     pub site: String,
+}
+
+impl Decision {
+    /// The case as an acknowledgement names it. An unclassified ticket may have one of less impact than it is handled with.
+    pub fn named_case<'p>(&self, policy: &'p Policy) -> Option<&'p Case> {
+        let case = self.case.as_deref().and_then(|id| policy.rules.case(id));
+        case.filter(|case| case.impact == self.impact)
+    }
 }
 
 /// The present [`Decision::version`].
