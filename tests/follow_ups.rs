@@ -94,6 +94,22 @@ fn a_reopened_ticket_is_acknowledged_with_the_case_whose_impact_it_has() {
 }
 
 #[test]
+fn a_raise_that_a_person_takes_back_before_it_is_told_is_no_raise() {
+    let desk = Desk::new();
+    desk.follow_up((PASSWORD, MORNING), (OUTAGE, "2026-09-16T09:20:00-05:00"));
+    assert_eq!(desk.ack("2").0, "raised");
+    let correct = |impact| {
+        let now = ["--now", "2026-09-16T09:25:00-05:00"];
+        desk.site.text(&[&["tickets", "reclassify", "ACU-1", "--impact", impact][..], &now].concat())
+    };
+    correct("low");
+    let (kind, text) = desk.ack("2");
+    assert_eq!(kind, "ack");
+    assert!(text.contains("impacto bajo") && !text.contains("cambia la urgencia"), "{text}");
+    desk.site.assert_conserved();
+}
+
+#[test]
 fn a_follow_up_that_a_rule_recognises_says_what_an_unclassified_ticket_is() {
     for (text, case) in [(FIREWALL, "firewall-block"), (PASSWORD, "access")] {
         let desk = Desk::new();

@@ -174,9 +174,12 @@ impl Calendar {
         kept
     }
 
-    /// The last date that the holidays' lists reach. Rules for every year say nothing of it where single dates are listed;
-    /// `None`: rules alone make the holidays, and they go on.
+    /// The last date that the holidays' lists reach. A rule for every year says nothing of it where single dates are listed,
+    /// unless one follows Easter: then the dates are what a company adds. `None`: the holidays go on by rules.
     pub fn listed_until(&self) -> Option<Date> {
+        if self.holidays.iter().any(Holiday::is_law_for_ever) {
+            return None;
+        }
         let listed = self.holidays.iter().filter(|holiday| holiday.is_listed()).filter_map(Holiday::last);
         let ended =
             || self.holidays.iter().map(Holiday::last).collect::<Option<Vec<Date>>>()?.into_iter().max();

@@ -61,6 +61,11 @@ impl Holiday {
         matches!(self.day, Day::Once(_))
     }
 
+    /// Whether it moves with Easter, for ever: such rules are a country's law, not one company's habit.
+    pub(super) fn is_law_for_ever(&self) -> bool {
+        matches!(self.day, Day::Easter { .. }) && self.until == i16::MAX
+    }
+
     /// The last date on which it is kept; `None` when it recurs for ever.
     pub(super) fn last(&self) -> Option<Date> {
         match self.day {

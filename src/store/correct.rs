@@ -198,6 +198,15 @@ impl Tx<'_> {
         Ok(promise.no_later_than(told.map(at)))
     }
 
+    /// Whether a promise is of more impact than the one before `old`.
+    fn raises(&self, old: i64, promise: &Promise) -> Result<bool> {
+        let sql = "SELECT before.impact FROM promise AS old JOIN promise AS before ON before.ticket = old.ticket
+                   WHERE old.id = ?1 AND before.id < ?1 ORDER BY before.id DESC LIMIT 1";
+        let before: Option<String> = self.connection.query_row(sql, [old], |row| row.get(0)).optional()?;
+        let before = before.map(|impact| word::<Impact>("promise.impact", &impact)).transpose()?;
+        Ok(before.is_none_or(|before| promise.impact > before))
+    }
+
     /// The acknowledgements of a promise that still wait say what is true now.
     fn rewrite_unsent(&self, old: i64, new: i64, promise: &Promise, setting: Setting<'_>) -> Result<()> {
         let mut waiting = self.connection.prepare(
@@ -209,8 +218,10 @@ impl Tx<'_> {
             .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
         for (row, kind) in waiting {
             let is_kind = |kind_of: &ReplyKind| kind_of.as_str() == kind;
-            let kind = [ReplyKind::Raised, ReplyKind::Reopened].into_iter().find(is_kind);
-            let kind = kind.unwrap_or(ReplyKind::Ack);
+            let kind = match [ReplyKind::Raised, ReplyKind::Reopened].into_iter().find(is_kind) {
+                Some(ReplyKind::Raised) if !self.raises(old, promise)? => ReplyKind::Ack,
+                kind => kind.unwrap_or(ReplyKind::Ack),
+            };
             let kind = if promise.is_past(setting.now) { kind.overdue() } else { kind };
             self.rewrite(row, kind, setting.site, setting.policy, setting.now)?;
         }

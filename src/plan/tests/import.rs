@@ -274,6 +274,8 @@ fn imported_days_close_without_being_named_and_a_second_import_adds_nothing() {
 
     let named = sound(with("holidays = [\"holidays-imported.toml\", \"holidays-co.toml\"]"));
     assert_eq!(named.holidays.len(), calendar.holidays.len(), "a name reads it once");
-    let alone = sound(with("holidays = []"));
+    let (alone, problems) = with("holidays = []");
+    let alone = alone.unwrap();
+    assert!(problems[0].message.starts_with("no single holiday is listed after"), "{problems:#?}");
     assert_eq!((alone.holidays.len(), alone.holiday_on(date(2026, 12, 25))), (4, None));
 }
