@@ -147,33 +147,34 @@ fn announced(line: &[u8]) -> Option<(&[u8], u64)> {
 
 /// A stream whose reading side is guarded.
 #[derive(Debug)]
-pub(super) struct Guarded<S> {
+pub struct Guarded<S> {
     inner: S,
     framing: Framing,
 }
 
 impl<S> Guarded<S> {
-    pub(super) fn new(inner: S) -> Self {
+    /// Allows no literal yet but a folder's name.
+    pub fn new(inner: S) -> Self {
         Self { inner, framing: Framing::new() }
     }
 
     /// The stream alone again.
-    pub(super) fn into_inner(self) -> S {
+    pub fn into_inner(self) -> S {
         self.inner
     }
 
     /// Bytes that mails may take in one response from now on.
-    pub(super) fn allow_literals(&mut self, bytes: u64) {
+    pub fn allow_literals(&mut self, bytes: u64) {
         self.framing.max_literal = bytes;
     }
 
     /// Bytes read so far.
-    pub(super) fn received(&self) -> u64 {
+    pub fn received(&self) -> u64 {
         self.framing.received
     }
 
     /// Tells whether what was read ends with the end of its response number `responses`.
-    pub(super) fn ends_after(&self, responses: u64) -> bool {
+    pub fn ends_after(&self, responses: u64) -> bool {
         self.framing.responses == responses && self.framing.text == 0
     }
 }

@@ -14,7 +14,10 @@ use std::time::Duration;
 mod connect;
 mod fetch;
 mod folders;
+#[cfg(not(fuzzing))]
 mod guard;
+#[cfg(fuzzing)]
+pub mod guard;
 mod login;
 mod names;
 mod select;

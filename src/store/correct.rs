@@ -200,7 +200,8 @@ impl Tx<'_> {
 
     /// Whether a promise is of more impact than the one before `old`.
     fn raises(&self, old: i64, promise: &Promise) -> Result<bool> {
-        let sql = "SELECT before.impact FROM promise AS old JOIN promise AS before ON before.ticket = old.ticket
+        let sql =
+            "SELECT before.impact FROM promise AS old JOIN promise AS before ON before.ticket = old.ticket
                    WHERE old.id = ?1 AND before.id < ?1 ORDER BY before.id DESC LIMIT 1";
         let before: Option<String> = self.connection.query_row(sql, [old], |row| row.get(0)).optional()?;
         let before = before.map(|impact| word::<Impact>("promise.impact", &impact)).transpose()?;
