@@ -321,7 +321,8 @@ fn the_example_names_every_key_of_the_configuration() {
     let names = |key: &str| {
         example.lines().map(|line| line.trim_start_matches("# ")).any(|line| {
             line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
-                || line.trim_matches(['[', ']']).split(']').next() == Some(key)
+                || line.trim_matches(['[', ']']).split(']').next().and_then(|name| name.rsplit('.').next())
+                    == Some(key)
         })
     };
     let missing: Vec<_> = keys
