@@ -99,8 +99,8 @@ fn a_raise_that_a_person_takes_back_before_it_is_told_is_no_raise() {
     desk.follow_up((PASSWORD, MORNING), (OUTAGE, "2026-09-16T09:20:00-05:00"));
     assert_eq!(desk.ack("2").0, "raised");
     let correct = |impact| {
-        let now = ["--now", "2026-09-16T09:25:00-05:00"];
-        desk.site.text(&[&["tickets", "reclassify", "ACU-1", "--impact", impact][..], &now].concat())
+        let why = ["--because", "falsa alarma", "--now", "2026-09-16T09:25:00-05:00"];
+        desk.site.text(&[&["tickets", "reclassify", "ACU-1", "--impact", impact][..], &why].concat())
     };
     correct("low");
     let (kind, text) = desk.ack("2");

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 mod clocks;
+mod log;
 mod pace;
 
 use super::backoff::{Backoff, jitter};
@@ -14,10 +15,11 @@ use super::{Shared, clock};
 use crate::ingest;
 use crate::notify::Notify;
 use crate::smtp::{self, Outcome, Outgoing, Relay, Step, Timeouts};
-use crate::store::{Breaker, Delivery, Due, Only, Rate, Ready, Setting, Store, StoreError, Tx, WriterGone};
+use crate::store::{Breaker, Delivery, Due, Only, Ready, Setting, Store, StoreError, Tx, WriterGone};
 use crate::token::Purpose;
 
 use clocks::Clocks;
+use log::{Undone, log, log_rate};
 use pace::Pace;
 
 /// Nothing is due: the outbox is looked at again after this at the latest, in case the clock was set.
@@ -61,24 +63,6 @@ enum Found {
     Ready,
     /// Nothing, until then.
     Nothing(Option<Timestamp>),
-}
-
-/// How many customers a look left without their acknowledgement.
-struct Undone {
-    expired: usize,
-    held: usize,
-}
-
-impl Undone {
-    fn log(&self) {
-        let Self { expired, held } = self;
-        if *expired > 0 {
-            tracing::warn!(expired, "acknowledgements could not be sent in time; they expired");
-        }
-        if *held > 0 {
-            tracing::warn!(held, "acknowledgements that cannot be sent as they are were held back");
-        }
-    }
 }
 
 /// Sends what is due until the daemon stops.
@@ -469,51 +453,6 @@ fn notify(tx: &Tx<'_>, people: &[Notify], setting: Setting<'_>) -> Result<Option
             Ok(None)
         }
         done => done,
-    }
-}
-
-fn log(due: &Due, outcome: &Outcome) {
-    if due.is_notification() {
-        return log_notification(due, outcome);
-    }
-    let (ticket, attempt, to, message_id) = (due.claim.ticket, due.attempts, &due.recipient, &due.message_id);
-    match outcome {
-        Outcome::Sent { reply } => tracing::info!(ticket, attempt, to, message_id, reply, "acknowledged"),
-        Outcome::Deferred { step, .. } if *step < Step::MailFrom => {} // connecting anew says why
-        Outcome::Deferred { reply, ambiguous, .. } => {
-            tracing::warn!(ticket, attempt, to, message_id, reply, ambiguous, "acknowledgement deferred");
-        }
-        Outcome::Refused { reply, .. } => {
-            tracing::error!(ticket, attempt, to, message_id, reply, "acknowledgement refused");
-        }
-    }
-}
-
-fn log_notification(due: &Due, outcome: &Outcome) {
-    let (attempt, to, message_id) = (due.attempts, &due.recipient, &due.message_id);
-    match outcome {
-        Outcome::Sent { reply } => tracing::info!(attempt, to, message_id, reply, "notified"),
-        Outcome::Deferred { step, .. } if *step < Step::MailFrom => {}
-        Outcome::Deferred { reply, .. } => {
-            tracing::warn!(attempt, to, message_id, reply, "notification deferred");
-        }
-        Outcome::Refused { reply, .. } => {
-            tracing::error!(attempt, to, message_id, reply, "notification refused");
-        }
-    }
-}
-
-fn log_rate(rate: Breaker) {
-    match rate {
-        Breaker::Rests | Breaker::Holds => {}
-        Breaker::Trips(Rate { last_hour, usual }) => tracing::warn!(
-            last_hour,
-            usual,
-            "far more acknowledgements than usual; those to addresses outside the directory are held"
-        ),
-        Breaker::Resumes(released) => {
-            tracing::warn!(released, "the rate of acknowledgements fell; those that were held go out");
-        }
     }
 }
 
