@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::phrase::{Element, Fault, Part};
+use super::sentences::Sentences;
 use super::text::Folded;
 use super::vocabulary::{ChoiceId, Sightings, Span, Vocabulary, VocabularyBuilder};
 
@@ -50,11 +51,11 @@ impl Atom {
         }
     }
 
-    /// Whether the part can be in a text with these words.
-    pub fn may_be_in(&self, sightings: &Sightings<'_>) -> bool {
+    /// The sentences that the part can be in, as far as is known without looking.
+    pub fn sentences(&self, sightings: &Sightings<'_>) -> Sentences {
         match self {
-            Self::Row(row) => row.needs.iter().all(|(choice, _)| sightings.may_have(*choice)),
-            Self::Escape(_) => true,
+            Self::Row(row) => row.sentences(sightings),
+            Self::Escape(_) => Sentences::ALL,
         }
     }
 
@@ -135,7 +136,14 @@ impl Row {
         row
     }
 
+    /// Those that have something of all that it needs.
+    fn sentences(&self, sightings: &Sightings<'_>) -> Sentences {
+        let needs = self.needs.iter().map(|(choice, _)| sightings.sentences(*choice));
+        needs.fold(Sentences::ALL, Sentences::and)
+    }
+
     fn find(&self, folded: &Folded, sightings: &Sightings<'_>) -> Vec<Range<usize>> {
+        let sentences = self.sentences(sightings);
         let mut needs: Vec<(Cow<'_, [Span]>, usize)> = Vec::with_capacity(self.needs.len());
         for (choice, reach) in &self.needs {
             match sightings.of(*choice, folded) {
@@ -149,7 +157,10 @@ impl Row {
         let mut found = Vec::new();
         let mut search = Search { row: self, folded, sightings, failed: BTreeSet::new(), sentence: 0 };
         let mut next = 0;
-        for anchor in anchors {
+        let is_in = |anchor: &&Span| {
+            folded.sentence(anchor.start).is_some_and(|number| !sentences.and(Sentences::one(number)).is_none())
+        };
+        for anchor in anchors.iter().filter(is_in) {
             next = next.max(anchor.start.saturating_sub(lead));
             while next <= anchor.start && found.len() < MAX_OCCURRENCES {
                 let may_be = ahead.iter_mut().all(|needed| needed.is_near(next));

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::atom::Atom;
 use super::few::Few;
+use super::sentences::Sentences;
 use super::text::{Folded, Reading};
 use super::vocabulary::Sightings;
 use super::{
@@ -156,8 +157,16 @@ struct Page<'r> {
     folded: Folded,
     plain: OnceCell<String>,
     sightings: Sightings<'r>,
-    /// Per atom that may be in the text, once asked.
-    found: Few<OnceCell<Box<[Occurrence]>>>,
+    /// Per atom that may be in the text.
+    sought: Few<Sought>,
+}
+
+/// A part that may be in a text.
+struct Sought {
+    /// Where it may be.
+    sentences: Sentences,
+    /// Where it is, once asked.
+    found: OnceCell<Box<[Occurrence]>>,
 }
 
 /// Where a part was found.
@@ -173,17 +182,21 @@ impl<'r> Page<'r> {
     fn new(rules: &'r RuleSet, field: Field, original: &'r str, reading: Reading) -> Self {
         let folded = Folded::new(original, reading);
         let sightings = rules.vocabulary.look_up(&folded);
-        let mut found = Few::of(rules.atoms.len());
-        for atom in rules.index.atoms_in(&rules.atoms, &sightings) {
-            found.value_or(atom, OnceCell::new);
+        let mut sought = Few::of(rules.atoms.len());
+        for (atom, sentences) in rules.index.atoms_in(&rules.atoms, &sightings) {
+            sought.value_or(atom, || Sought { sentences, found: OnceCell::new() });
         }
-        Self { field, original, folded, plain: OnceCell::new(), sightings, found }
+        Self { field, original, folded, plain: OnceCell::new(), sightings, sought }
     }
 
-    /// Whether every part of the clause can be in the text, as far as is known without looking.
+    /// Whether every part of the clause can be in one sentence of the text, as far as is known without looking.
     fn may_hold(&self, clause: &[AtomId]) -> bool {
-        let may_hold = |cell: &OnceCell<Box<[Occurrence]>>| cell.get().is_none_or(|found| !found.is_empty());
-        clause.iter().all(|id| self.found.get(*id).is_some_and(may_hold))
+        let shared = clause.iter().try_fold(Sentences::ALL, |shared, id| {
+            let Sought { sentences, found } = self.sought.get(*id)?;
+            let is_nowhere = found.get().is_some_and(|found| found.is_empty());
+            Some(shared.and(*sentences)).filter(|shared| !is_nowhere && !shared.is_none())
+        });
+        shared.is_some()
     }
 
     /// Where the parts of the clause stand in the first sentence that holds them all.
@@ -204,8 +217,8 @@ impl<'r> Page<'r> {
     }
 
     fn occurrences(&self, id: AtomId, atom: &Atom) -> &[Occurrence] {
-        let Some(cell) = self.found.get(id) else { return &[] };
-        cell.get_or_init(|| {
+        let Some(sought) = self.sought.get(id) else { return &[] };
+        sought.found.get_or_init(|| {
             let plain = || self.plain.get_or_init(|| self.folded.plain()).as_str();
             let occurrence = |range: Range<usize>| Occurrence {
                 sentence: self.folded.sentence(range.start),
@@ -232,7 +245,7 @@ impl<'r> Reader<'r> {
         let names = text.attachments.iter().take(MAX_ATTACHMENTS);
         let attachments = names.map(|name| Page::new(rules, Field::Attachments, name, Reading::FileName));
         let pages: Vec<Page<'_>> = subject.into_iter().chain([own_text]).chain(attachments).collect();
-        let phrases = rules.index.phrases_of(pages.iter().flat_map(|page| page.found.numbers()));
+        let phrases = rules.index.phrases_of(pages.iter().flat_map(|page| page.sought.iter().map(|(atom, _)| atom)));
         let mut mail = Self { rules, pages, phrases, marks: Vec::new() };
         mail.marks = rules.contexts.iter().map(|context| mail.mark(context)).collect();
         mail

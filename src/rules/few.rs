@@ -29,9 +29,9 @@ impl<T> Few<T> {
         self.entries.get(place as usize).map(|(_, value)| value)
     }
 
-    /// The numbers that have a value, in the order in which they came.
-    pub fn numbers(&self) -> impl Iterator<Item = usize> {
-        self.entries.iter().map(|(number, _)| *number)
+    /// The numbers that have a value, with it, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.entries.iter().map(|(number, value)| (*number, value))
     }
 
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {

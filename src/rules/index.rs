@@ -1,6 +1,7 @@
 //! From the words of a text to the few rules that it concerns.
 
 use super::atom::Atom;
+use super::sentences::Sentences;
 use super::vocabulary::{ListId, Sightings, Vocabulary};
 use super::{AtomId, CompiledPhrase, Context, PhraseId, Rule};
 
@@ -63,12 +64,18 @@ impl Index {
         self.rules.len()
     }
 
-    /// The atoms that may be in a text.
-    pub fn atoms_in(&self, atoms: &[Atom], sightings: &Sightings<'_>) -> impl Iterator<Item = AtomId> {
+    /// The atoms that may be in a text, each with the sentences that it may be in.
+    pub fn atoms_in(
+        &self,
+        atoms: &[Atom],
+        sightings: &Sightings<'_>,
+    ) -> impl Iterator<Item = (AtomId, Sentences)> {
         let of = |list: ListId| self.atoms.get(list).into_iter().flatten();
-        let may_be = move |id: &AtomId| atoms.get(*id).is_some_and(|atom| atom.may_be_in(sightings));
-        let looked_for = sightings.lists().flat_map(of).copied().filter(may_be);
-        self.everywhere.iter().copied().chain(looked_for)
+        let may_be = move |id: AtomId| {
+            let sentences = atoms.get(id)?.sentences(sightings);
+            (!sentences.is_none()).then_some((id, sentences))
+        };
+        self.everywhere.iter().chain(sightings.lists().flat_map(of)).copied().filter_map(may_be)
     }
 
     /// The phrases that begin with one of these atoms, in order, each once.

@@ -23,6 +23,7 @@ mod near;
 mod negation;
 mod phrase;
 mod score;
+mod sentences;
 mod telling;
 mod text;
 mod token;

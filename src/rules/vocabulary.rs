@@ -10,6 +10,7 @@ use super::few::Few;
 use super::near::{Nears, is_near};
 use super::negation;
 use super::phrase::{Alternative, Alternatives, Unit};
+use super::sentences::Sentences;
 use super::text::{self, Folded};
 
 /// One word as some phrase names it, such as `caid*`: a place in the vocabulary.
@@ -296,36 +297,45 @@ impl Vocabulary {
     pub fn look_up(&self, folded: &Folded) -> Sightings<'_> {
         let mut bounds = vec![0];
         let mut symbols = Vec::new();
-        let mut runs: Few<Range<usize>> = Few::of(self.symbols.len());
-        for word in folded.words() {
+        let mut runs: Few<Run> = Few::of(self.symbols.len());
+        for (place, word) in folded.words().enumerate() {
+            let here = Sentences::one(folded.sentence(place).unwrap_or_default());
             self.symbols_of(word, |symbol| {
                 symbols.push(symbol);
-                runs.value_or(symbol, || 0..0).into_iter().for_each(|run| run.end += 1);
+                if let Some(run) = runs.value_or(symbol, Run::default) {
+                    run.places.end += 1;
+                    run.sentences = run.sentences.or(here);
+                }
             });
             bounds.push(symbols.len());
         }
         let mut from = 0;
         for run in runs.values_mut() {
-            let words = std::mem::replace(run, from..from).end;
+            let words = std::mem::replace(&mut run.places, from..from).end;
             from += words;
         }
         let mut places = vec![0; symbols.len()];
         for (place, (from, to)) in bounds.iter().zip(bounds.iter().skip(1)).enumerate() {
             for symbol in symbols.get(*from..*to).into_iter().flatten() {
-                let Some(run) = runs.value_or(*symbol, || 0..0) else { continue };
-                places.get_mut(run.end).into_iter().for_each(|slot| *slot = place);
-                run.end += 1;
+                let Some(run) = runs.value_or(*symbol, Run::default) else { continue };
+                places.get_mut(run.places.end).into_iter().for_each(|slot| *slot = place);
+                run.places.end += 1;
             }
         }
-        let mut spans = Few::of(self.lists.len());
-        for list in runs.numbers().filter_map(|symbol| self.begun.get(symbol)).flatten() {
-            spans.value_or(*list, OnceCell::new);
+        let mut lists: Few<Seen> = Few::of(self.lists.len());
+        for (symbol, run) in runs.iter() {
+            for list in self.begun.get(symbol).into_iter().flatten() {
+                let seen = lists.value_or(*list, Seen::default).into_iter();
+                seen.for_each(|seen| seen.sentences = seen.sentences.or(run.sentences));
+            }
         }
-        let mut choices = vec![false; self.choices.len()];
-        for choice in spans.numbers().filter_map(|list| self.within.get(list)).flatten() {
-            choices.get_mut(*choice).into_iter().for_each(|seen| *seen = true);
+        let mut choices = vec![Sentences::default(); self.choices.len()];
+        for (list, seen) in lists.iter() {
+            for choice in self.within.get(list).into_iter().flatten() {
+                choices.get_mut(*choice).into_iter().for_each(|all| *all = all.or(seen.sentences));
+            }
         }
-        Sightings { vocabulary: self, symbols, bounds, runs, places, spans, choices }
+        Sightings { vocabulary: self, symbols, bounds, runs, places, lists, choices }
     }
 
     /// All that a word is, separator in front.
@@ -364,23 +374,40 @@ pub(super) struct Sightings<'v> {
     symbols: Vec<Symbol>,
     /// Where in `symbols` each word begins, and at last their end.
     bounds: Vec<usize>,
-    /// Per symbol, where in `places` the words are that are so.
-    runs: Few<Range<usize>>,
+    /// Per symbol that a word is.
+    runs: Few<Run>,
     places: Vec<usize>,
-    /// Per list, once asked; none of the others has a first word here.
-    spans: Few<OnceCell<Box<[Span]>>>,
-    /// Per choice, whether one of its lists is among them.
-    choices: Vec<bool>,
+    /// Per list of which the first word of an alternative is here.
+    lists: Few<Seen>,
+    /// Per choice, the sentences with such a word of one of its lists.
+    choices: Vec<Sentences>,
+}
+
+/// The words that are a symbol.
+#[derive(Debug, Default)]
+struct Run {
+    /// Where in [`Sightings::places`] they are.
+    places: Range<usize>,
+    sentences: Sentences,
+}
+
+/// A list of which something may be in the text.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Those with the first word of an alternative.
+    sentences: Sentences,
+    /// Where its alternatives stand, once asked.
+    spans: OnceCell<Box<[Span]>>,
 }
 
 impl Sightings<'_> {
     /// The lists of which the text may have an alternative.
     pub fn lists(&self) -> impl Iterator<Item = ListId> {
-        self.spans.numbers()
+        self.lists.iter().map(|(list, _)| list)
     }
 
-    /// Whether one of the alternatives can be in the text, as far as is known without looking.
-    pub fn may_have(&self, choice: ChoiceId) -> bool {
+    /// The sentences that one of the alternatives can be in, as far as is known without looking.
+    pub fn sentences(&self, choice: ChoiceId) -> Sentences {
         self.choices.get(choice).copied().unwrap_or_default()
     }
 
@@ -407,11 +434,11 @@ impl Sightings<'_> {
     }
 
     fn of_list(&self, list: ListId, folded: &Folded) -> &[Span] {
-        let Some(cell) = self.spans.get(list) else { return &[] };
-        cell.get_or_init(|| {
+        let Some(seen) = self.lists.get(list) else { return &[] };
+        seen.spans.get_or_init(|| {
             let mut spans: Vec<Span> = Vec::new();
             for (rank, (head, row)) in self.vocabulary.lists.get(list).into_iter().flatten().enumerate() {
-                if let Some(heads) = self.runs.get(*head).and_then(|run| self.places.get(run.clone())) {
+                if let Some(heads) = self.runs.get(*head).and_then(|run| self.places.get(run.places.clone())) {
                     spans.extend(self.of_row(rank, *row, heads, folded));
                 }
             }
