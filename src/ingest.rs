@@ -194,8 +194,8 @@ pub struct Cursor {
     pub keep: bool,
 }
 
-/// Stores a batch in one transaction, with a savepoint per mail: one that fails is rolled back alone and set aside,
-/// the others commit together. An error means that nothing was committed.
+/// Stores a batch in one transaction. When that fails, once more with a savepoint per mail: one that cannot be stored is
+/// rolled back alone and set aside, the others commit together. An error means that nothing was committed.
 pub fn batch(
     store: &mut Store,
     mails: &[(Fetched, Read)],
@@ -204,41 +204,63 @@ pub fn batch(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Vec<Stored>, StoreError> {
-    store.transaction(|tx| {
-        let mut done = Vec::with_capacity(mails.len());
-        let mut to_index = Vec::with_capacity(mails.len());
-        for (mail, read) in mails {
-            let setting = Setting { site, policy, fresh: fresh(), now };
-            let stored = tx.savepoint(|tx| one(tx, mail.id, read, &mail.arrival, Entry::Arrived, setting));
-            let Concluded { decision, reason, ticket, to_index: row } = match stored {
-                Ok(concluded) => concluded,
-                Err(error) if error.is_temporary() => return Err(error),
-                Err(error) => {
-                    let (mailbox, reason) = (&mail.arrival.mailbox, Reason::StoreFailed);
-                    let why = error.to_string();
-                    tx.quarantine_unread(mail.id, mailbox, reason, Some(&read.raw), &why, now)?;
-                    Concluded::set_aside(reason)
-                }
-            };
-            let message = read.content.as_ref().map(|content| &content.message);
-            to_index.extend(row.zip(message));
-            done.push(Stored {
-                id: mail.id,
-                decision,
-                reason,
-                ticket,
-                message_id: message.and_then(|message| message.message_id.clone()),
-                from: message.and_then(|message| message.from.as_ref()).map(|from| from.address.clone()),
-                stays: cursor.is_some_and(|cursor| cursor.keep) || mail.stays,
-            });
-        }
-        index(tx, to_index, now)?;
-        if let Some(cursor) = cursor {
-            tx.advance(cursor.folder, cursor.last_uid)?;
-        }
-        tx.settled(done.iter().filter(|mail| mail.stays).map(|mail| mail.id))?;
-        Ok(done)
-    })
+    let store_one = |tx: &Tx<'_>, mail: &Fetched, read: &Read| {
+        let setting = Setting { site, policy, fresh: fresh(), now };
+        one(tx, mail.id, read, &mail.arrival, Entry::Arrived, setting)
+    };
+    let together = |tx: &Tx<'_>| {
+        let stored = mails.iter().map(|(mail, read)| store_one(tx, mail, read));
+        let concluded = stored.collect::<Result<Vec<_>, _>>()?;
+        conclude(tx, mails, concluded, cursor, now)
+    };
+    let apart = |tx: &Tx<'_>| {
+        let guarded = |(mail, read): &(Fetched, Read)| match tx.savepoint(|tx| store_one(tx, mail, read)) {
+            Err(error) if !error.is_temporary() => {
+                let (mailbox, reason) = (&mail.arrival.mailbox, Reason::StoreFailed);
+                let why = error.to_string();
+                tx.quarantine_unread(mail.id, mailbox, reason, Some(&read.raw), &why, now)?;
+                Ok(Concluded::set_aside(reason))
+            }
+            stored => stored,
+        };
+        let concluded = mails.iter().map(guarded).collect::<Result<Vec<_>, _>>()?;
+        conclude(tx, mails, concluded, cursor, now)
+    };
+    match store.transaction(together) {
+        Err(error) if !error.is_temporary() => store.transaction(apart),
+        stored => stored,
+    }
+}
+
+/// What a batch still needs when its mails are stored: their words in the index, and its folder's cursor.
+fn conclude(
+    tx: &Tx<'_>,
+    mails: &[(Fetched, Read)],
+    concluded: Vec<Concluded>,
+    cursor: Option<Cursor>,
+    now: Timestamp,
+) -> Result<Vec<Stored>, StoreError> {
+    let mut done = Vec::with_capacity(mails.len());
+    let mut to_index = Vec::with_capacity(mails.len());
+    for ((mail, read), Concluded { decision, reason, ticket, to_index: row }) in mails.iter().zip(concluded) {
+        let message = read.content.as_ref().map(|content| &content.message);
+        to_index.extend(row.zip(message));
+        done.push(Stored {
+            id: mail.id,
+            decision,
+            reason,
+            ticket,
+            message_id: message.and_then(|message| message.message_id.clone()),
+            from: message.and_then(|message| message.from.as_ref()).map(|from| from.address.clone()),
+            stays: cursor.is_some_and(|cursor| cursor.keep) || mail.stays,
+        });
+    }
+    index(tx, to_index, now)?;
+    if let Some(cursor) = cursor {
+        tx.advance(cursor.folder, cursor.last_uid)?;
+    }
+    tx.settled(done.iter().filter(|mail| mail.stays).map(|mail| mail.id))?;
+    Ok(done)
 }
 
 /// Stores one mail that no mailbox listed, as an MTA's pipe delivers it.

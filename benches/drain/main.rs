@@ -38,6 +38,8 @@ mod support;
 /// Tells this program to be the bare pipeline.
 const BARE: &str = "--bare";
 const ROUNDS: usize = 3;
+/// As a daemon is started, and not as a test starts it.
+const AS_USUAL: [&str; 2] = ["--log", "info"];
 /// Nothing takes so long.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -106,7 +108,7 @@ fn acuse(server: &Dovecot, sink: &Sink, round: usize, mails: &[Vec<u8>]) -> f64 
     let mut site = site
         .set("support.addresses", toml::Value::from(vec!["soporte@mihost.example", "soporte@ayuda.test"]))
         .init();
-    site.run(); // enrols the empty folder: what comes now is acknowledged
+    site.run_with(&AS_USUAL); // enrols the empty folder: what comes now is acknowledged
     let database = site.state_dir().join("acuse.db");
     let database =
         Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database");
@@ -117,7 +119,7 @@ fn acuse(server: &Dovecot, sink: &Sink, round: usize, mails: &[Vec<u8>]) -> f64 
     server.lay_into_inbox(&user, mails.iter().cloned());
     let disk = fsync(&site.state_dir());
     let acks = sink.taken();
-    site.run();
+    site.run_with(&AS_USUAL);
     let start = Instant::now();
     let last = format!("SELECT 1 FROM folder WHERE last_uid >= {}", mails.len());
     let took = [

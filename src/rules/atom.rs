@@ -158,7 +158,9 @@ impl Row {
         let mut search = Search { row: self, folded, sightings, failed: BTreeSet::new(), sentence: 0 };
         let mut next = 0;
         let is_in = |anchor: &&Span| {
-            folded.sentence(anchor.start).is_some_and(|number| !sentences.and(Sentences::one(number)).is_none())
+            folded
+                .sentence(anchor.start)
+                .is_some_and(|number| !sentences.and(Sentences::one(number)).is_none())
         };
         for anchor in anchors.iter().filter(is_in) {
             next = next.max(anchor.start.saturating_sub(lead));

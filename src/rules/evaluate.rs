@@ -245,7 +245,8 @@ impl<'r> Reader<'r> {
         let names = text.attachments.iter().take(MAX_ATTACHMENTS);
         let attachments = names.map(|name| Page::new(rules, Field::Attachments, name, Reading::FileName));
         let pages: Vec<Page<'_>> = subject.into_iter().chain([own_text]).chain(attachments).collect();
-        let phrases = rules.index.phrases_of(pages.iter().flat_map(|page| page.sought.iter().map(|(atom, _)| atom)));
+        let phrases =
+            rules.index.phrases_of(pages.iter().flat_map(|page| page.sought.iter().map(|(atom, _)| atom)));
         let mut mail = Self { rules, pages, phrases, marks: Vec::new() };
         mail.marks = rules.contexts.iter().map(|context| mail.mark(context)).collect();
         mail

@@ -122,7 +122,7 @@ impl Tx<'_> {
     }
 
     /// Makes a message's words findable. FTS5 writes out what it gathered at every savepoint, so this comes after those
-    /// of a batch.
+    /// that a batch may need.
     pub fn index(&self, id: MessageId, message: &Message) -> Result<()> {
         self.connection
             .prepare_cached("INSERT INTO message_text (rowid, subject, text) VALUES (?1, ?2, ?3)")?

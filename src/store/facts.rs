@@ -195,9 +195,12 @@ impl Tx<'_> {
             "SELECT count(*) FILTER (WHERE created > ?4), count(*),
                     (SELECT count(*) FROM outbox WHERE domain = ?3 AND created > ?4 AND created <= ?6
                         AND state != 'expired' AND kind != 'notify')
-             FROM outbox
-             WHERE (recipient = ?1 OR recipient > ?2 || '+' AND recipient < ?2 || ',' AND domain = ?3) -- , follows +
-                AND created > ?5 AND created <= ?6 AND state != 'expired' AND kind != 'notify'",
+             FROM (SELECT created FROM outbox WHERE recipient = ?1
+                        AND created > ?5 AND created <= ?6 AND state != 'expired' AND kind != 'notify'
+                   UNION ALL
+                   SELECT created FROM outbox WHERE recipient > ?2 || '+' AND recipient < ?2 || ',' -- , follows +
+                        AND domain = ?3
+                        AND created > ?5 AND created <= ?6 AND state != 'expired' AND kind != 'notify')",
         )?;
         let (bare, _) = address.without_tag();
         let local = bare.rsplit_once('@').map_or("", |(local, _)| local);

@@ -20,7 +20,8 @@ pub const DATABASE: &str = "acuse.db";
 pub(super) const APPLICATION_ID: i32 = 0x4143_5553;
 
 /// Forward only; until 0.1.0 the first may still be edited.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_tables.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_counted.sql")];
 
 /// The first SQLite without the WAL-reset bug, which loses committed pages.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -299,7 +300,9 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenE
     connection.set_prepared_statement_cache_capacity(128);
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
-         PRAGMA temp_store = MEMORY; -- what a savepoint rolls back to need not be written down",
+         PRAGMA temp_store = MEMORY; -- what a savepoint rolls back to need not be written down
+         PRAGMA cache_size = -8192; -- KiB: a batch of mails, and the indexes that it touches
+         PRAGMA wal_autocheckpoint = 4000; -- pages: one that many batches change is brought home once",
     )?;
     Ok(connection)
 }

@@ -174,8 +174,9 @@ impl Site {
         let socket = UnixDatagram::bind(&path).expect("a socket for sd_notify(3)");
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a read time-out");
         self.notify = Some(socket);
-        let most = ["run", "--log", "trace"]; // whatever it says there is looked through at the end
-        self.spawn(&[&most, args].concat(), &path);
+        // whatever it says at `trace` is looked through at the end
+        let level: &[&str] = if args.contains(&"--log") { &[] } else { &["--log", "trace"] };
+        self.spawn(&[&["run"], level, args].concat(), &path);
     }
 
     /// Waits until the daemon that was started says that it is ready; whether it did before it ended.
