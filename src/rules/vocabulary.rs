@@ -438,7 +438,8 @@ impl Sightings<'_> {
         seen.spans.get_or_init(|| {
             let mut spans: Vec<Span> = Vec::new();
             for (rank, (head, row)) in self.vocabulary.lists.get(list).into_iter().flatten().enumerate() {
-                if let Some(heads) = self.runs.get(*head).and_then(|run| self.places.get(run.places.clone())) {
+                if let Some(heads) = self.runs.get(*head).and_then(|run| self.places.get(run.places.clone()))
+                {
                     spans.extend(self.of_row(rank, *row, heads, folded));
                 }
             }
