@@ -136,6 +136,10 @@ const AGREEMENT: &[Never] = &[
          AND NOT EXISTS (SELECT 1 FROM promise WHERE ticket = ticket.id AND ended IS NULL)",
     ),
     (
+        "acknowledgements and notifications have lost what they send",
+        "SELECT 1 FROM outbox WHERE NOT EXISTS (SELECT 1 FROM letter WHERE outbox = outbox.id)",
+    ),
+    (
         "acknowledgements are in another ticket than the mail that they answer",
         "SELECT 1 FROM outbox JOIN message ON message.id = outbox.message WHERE message.ticket IS NOT outbox.ticket",
     ),

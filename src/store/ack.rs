@@ -45,9 +45,9 @@ impl Tx<'_> {
         let expires = mail.arrival.received.saturating_add(site.max_age).unwrap_or(setting.now);
         self.connection
             .prepare_cached(
-                "INSERT INTO outbox (ticket, message, promise, kind, recipient, domain, sender, serial, message_id, bytes,
+                "INSERT INTO outbox (ticket, message, promise, kind, recipient, domain, sender, serial, message_id,
                                      state, created, next_attempt, expires, known)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'due', ?11, ?11, ?12, ?13)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'due', ?10, ?10, ?11, ?12)",
             )?
             .execute(params![
                 ticket,
@@ -59,12 +59,11 @@ impl Tx<'_> {
                 sender,
                 claim.serial,
                 message_id,
-                composed.bytes,
                 ms(setting.now),
                 ms(expires),
                 mail.facts.customer.is_some(),
             ])?;
-        Ok(())
+        self.put_letter(self.connection.last_insert_rowid(), &composed.bytes)
     }
 
     /// Puts a text without its promise in the place of a row's bytes: it passed before it was first offered (I5).
@@ -139,10 +138,10 @@ impl Tx<'_> {
         let setting = Setting { site, policy, fresh: Fresh(0), now };
         let composed = write(&letter, &message, &arrival, &decision, setting)
             .ok_or_else(|| unwritable("the mail names nobody to answer, or nothing was promised"))?;
-        self.connection.execute(
-            "UPDATE outbox SET bytes = ?2, kind = ?3 WHERE id = ?1 AND offered = 0",
-            params![row, composed.bytes, kind.as_str()],
-        )?;
+        self.connection
+            .execute("UPDATE outbox SET kind = ?2 WHERE id = ?1", params![row, kind.as_str()])?;
+        self.connection
+            .execute("UPDATE letter SET bytes = ?2 WHERE outbox = ?1", params![row, composed.bytes])?;
         Ok(())
     }
 }

@@ -86,7 +86,7 @@ impl Tx<'_> {
         // one that waits is made anew without it: nobody has heard of the rest
         for sql in [
             "DELETE FROM outbox WHERE id = ?1 AND state IN ('due', 'held')",
-            "UPDATE outbox SET bytes = x'' WHERE id = ?1",
+            "UPDATE letter SET bytes = x'' WHERE outbox = ?1",
         ] {
             told.iter().try_for_each(|mail| self.connection.execute(sql, [mail]).map(drop))?;
         }

@@ -194,9 +194,9 @@ impl Tx<'_> {
         let outbox: i64 = self
             .connection
             .prepare_cached(
-                "INSERT INTO outbox (kind, recipient, domain, serial, message_id, bytes, state, created, next_attempt,
+                "INSERT INTO outbox (kind, recipient, domain, serial, message_id, state, created, next_attempt,
                                      expires, known)
-                 VALUES ('notify', ?1, ?2, ?3, ?4, ?5, 'due', ?6, ?6, ?7, 1) RETURNING id",
+                 VALUES ('notify', ?1, ?2, ?3, ?4, 'due', ?5, ?5, ?6, 1) RETURNING id",
             )?
             .query_row(
                 params![
@@ -204,12 +204,12 @@ impl Tx<'_> {
                     to.domain(),
                     claim.serial,
                     message_id,
-                    notify::compose(&notice, site),
                     ms(now),
                     ms(expires),
                 ],
                 |row| row.get(0),
             )?;
+        self.put_letter(outbox, &notify::compose(&notice, site))?;
         self.connection
             .prepare_cached("INSERT INTO notified (address, upto, at, outbox) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![to.address, newest, ms(now), outbox])?;

@@ -20,8 +20,11 @@ pub const DATABASE: &str = "acuse.db";
 pub(super) const APPLICATION_ID: i32 = 0x4143_5553;
 
 /// Forward only; until 0.1.0 the first may still be edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_tables.sql"), include_str!("migrations/0002_counted.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_tables.sql"),
+    include_str!("migrations/0002_counted.sql"),
+    include_str!("migrations/0003_letters.sql"),
+];
 
 /// The first SQLite without the WAL-reset bug, which loses committed pages.
 const OLDEST_SQLITE: i32 = 3_051_003;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{EventRow, PromiseRow, Result, Tx, at, word};
 use crate::codes::codes;
@@ -115,6 +115,13 @@ pub struct OutboxPage {
 }
 
 impl Tx<'_> {
+    /// Keeps what a new row sends.
+    pub(super) fn put_letter(&self, row: i64, bytes: &[u8]) -> Result<()> {
+        let mut insert = self.connection.prepare_cached("INSERT INTO letter (outbox, bytes) VALUES (?1, ?2)")?;
+        insert.execute(params![row, bytes])?;
+        Ok(())
+    }
+
     /// The outbox, newest first; of one state, or all.
     pub fn outbox(&self, state: Option<OutboxState>) -> Result<Vec<OutboxRow>> {
         let sql = format!("SELECT {COLUMNS} FROM outbox WHERE ?1 IS NULL OR state = ?1 ORDER BY id DESC");
@@ -140,7 +147,7 @@ impl Tx<'_> {
     /// An acknowledgement whole; `None` when there is none of that id.
     pub fn outbox_page(&self, id: i64) -> Result<Option<OutboxPage>> {
         let sql = format!(
-            "SELECT {COLUMNS}, sender, created, expires, offered, bytes, promise FROM outbox WHERE id = ?1"
+            "SELECT {COLUMNS}, sender, created, expires, offered, {BYTES}, promise FROM outbox WHERE id = ?1"
         );
         let mut rows = self.connection.prepare(&sql)?;
         let mut rows = rows.query([id])?;
@@ -169,7 +176,7 @@ impl Tx<'_> {
 
     /// The acknowledgements of a ticket with their bytes, oldest first.
     pub fn acks_of(&self, ticket: i64) -> Result<Vec<(OutboxRow, Vec<u8>)>> {
-        let sql = format!("SELECT {COLUMNS}, bytes FROM outbox WHERE ticket = ?1 ORDER BY id");
+        let sql = format!("SELECT {COLUMNS}, {BYTES} FROM outbox WHERE ticket = ?1 ORDER BY id");
         let mut rows = self.connection.prepare(&sql)?;
         let mut rows = rows.query([ticket])?;
         let mut found = Vec::new();
@@ -193,6 +200,9 @@ impl Tx<'_> {
 const COLUMNS: &str = "id, ticket, kind, recipient, state, attempts,
     CASE WHEN state IN ('due', 'sending') THEN next_attempt END, last_error, message_id, sent,
     CASE WHEN state = 'held' THEN held_by END, report, reported";
+
+/// What a row of the outbox sends.
+const BYTES: &str = "(SELECT bytes FROM letter WHERE outbox = id)";
 
 fn outbox_row(row: &Row<'_>) -> Result<OutboxRow> {
     Ok(OutboxRow {

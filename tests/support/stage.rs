@@ -115,8 +115,8 @@ impl Stage {
     pub fn row(&self, to: &str, condition: &str) -> Row {
         let database = self.database();
         let sql = format!(
-            "SELECT id, kind, state, attempts, next_attempt, last_error, message_id, bytes FROM outbox
-             WHERE recipient = ?1 AND {condition}"
+            "SELECT id, kind, state, attempts, next_attempt, last_error, message_id, bytes
+             FROM outbox JOIN letter ON outbox = id WHERE recipient = ?1 AND {condition}"
         );
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Row {

@@ -58,7 +58,7 @@ impl Ledger {
         }
         let mut tally = Tally::default();
         let database = peek(state_dir);
-        let sql = "SELECT message_id, recipient, state, attempts, bytes FROM outbox ORDER BY id";
+        let sql = "SELECT message_id, recipient, state, attempts, bytes FROM outbox JOIN letter ON outbox = id ORDER BY id";
         let mut rows = database.prepare(sql).unwrap();
         let mut rows = rows.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {

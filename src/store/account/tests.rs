@@ -177,6 +177,7 @@ const BROKEN: &[(&str, &str)] = &[
         "UPDATE outbox SET promise = (SELECT id FROM promise WHERE ticket = 3) WHERE message = 2",
         "1 acknowledgements tell a promise of another ticket",
     ),
+    ("DELETE FROM letter", "2 acknowledgements and notifications have lost what they send"),
     ("UPDATE outbox SET attempts = 0 WHERE message = 1", "1 acknowledgements are sent without an attempt or a time"),
     ("DELETE FROM event WHERE kind = 'acknowledged'", "1 acknowledgements are sent without a record of it"),
     ("UPDATE outbox SET state = 'held' WHERE message = 2", "1 acknowledgements are held by nobody"),

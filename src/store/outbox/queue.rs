@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use super::{HeldBy, OutboxState};
+use super::{BYTES, HeldBy, OutboxState};
 use crate::policy::Policy;
 use crate::site::Site;
 use crate::store::{Result, Tx, at, ms};
@@ -172,10 +172,10 @@ impl Tx<'_> {
     pub fn take(&self, id: i64) -> Result<Due> {
         Ok(self
             .connection
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?1
-                 RETURNING id, ticket, serial, recipient, sender, bytes, message_id, attempts",
-            )?
+                 RETURNING id, ticket, serial, recipient, sender, {BYTES}, message_id, attempts"
+            ))?
             .query_row([id], |row| {
                 Ok(Due {
                     id: row.get(0)?,

@@ -24,9 +24,9 @@ fn store() -> (tempfile::TempDir, Store) {
 
 /// Rows made at this time, in this state.
 fn rows(store: &Store, count: i64, created: i64, state: &str, held_by: Option<&str>) {
-    let sql = "INSERT INTO outbox (ticket, message, kind, recipient, domain, serial, message_id, bytes, state, created,
+    let sql = "INSERT INTO outbox (ticket, message, kind, recipient, domain, serial, message_id, state, created,
                                    next_attempt, expires, known, held_by)
-               SELECT n, n, 'ack', 'a' || n || '@b.example', 'b.example', 1, n, x'', ?2, ?3, ?3, ?3 + 21600000, 0, ?4
+               SELECT n, n, 'ack', 'a' || n || '@b.example', 'b.example', 1, n, ?2, ?3, ?3, ?3 + 21600000, 0, ?4
                FROM (WITH RECURSIVE k (n) AS (SELECT 1 + (SELECT coalesce(max(ticket), 0) FROM outbox) UNION ALL
                      SELECT n + 1 FROM k LIMIT ?1) SELECT n FROM k)";
     store.connection.execute(sql, params![count, state, ms(time(created)), held_by]).unwrap();
