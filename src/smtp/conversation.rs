@@ -1,7 +1,10 @@
 //! One SMTP connection (RFC 5321): greeting, TLS, login, mails, each step with its own patience.
 
 use std::fmt::Display;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,7 +16,7 @@ use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParame
 use lettre::transport::smtp::response::{Response, Severity};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 use tokio_util::either::Either;
 
@@ -325,11 +328,15 @@ impl Conversation {
         }
         // A relay that gave up meanwhile has not got the mail: as long as the dot is not sent, that is certain.
         tokio::task::yield_now().await;
-        match timeout(Duration::ZERO, self.stream.fill_buf()).await {
-            Err(_) => Ok(()),
-            Ok(Ok([])) => Err(Cause::Closed),
-            Ok(Ok(_)) => Err(Cause::Reply(self.reply(self.timeouts.command).await?)),
-            Ok(Err(error)) => Err(error.into()),
+        // A look, and no time-out of nothing: the runtime's timers go by milliseconds.
+        let heard = poll_fn(|context| {
+            Poll::Ready(Pin::new(&mut self.stream).poll_fill_buf(context).map_ok(<[u8]>::is_empty))
+        });
+        match heard.await {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(true)) => Err(Cause::Closed),
+            Poll::Ready(Ok(false)) => Err(Cause::Reply(self.reply(self.timeouts.command).await?)),
+            Poll::Ready(Err(error)) => Err(error.into()),
         }
     }
 
