@@ -370,7 +370,7 @@ fn policy_sources(dir: &Path) -> Result<Vec<(String, Source)>, ConfigError> {
         let path = path.display().to_string();
         move |why| ConfigError::UnreadablePolicy { path, why }
     };
-    let mut found = Vec::new();
+    let mut found = strays(dir).map_err(unreadable(&dir.join("replies")))?;
     for place in ["", "replies/es", "replies/en"] {
         let here = dir.join(place);
         if !here.is_dir() && !place.is_empty() {
@@ -393,6 +393,37 @@ fn policy_sources(dir: &Path) -> Result<Vec<(String, Source)>, ConfigError> {
         }
     }
     Ok(found)
+}
+
+/// Files below `replies/` that nothing will read, with no text, so that the policy's check can tell of them: of another
+/// language, of another case, or with another ending.
+fn strays(dir: &Path) -> std::io::Result<Vec<(String, Source)>> {
+    let mut strays = Vec::new();
+    let mut look = |below: &Path| -> std::io::Result<Vec<PathBuf>> {
+        let mut directories = Vec::new();
+        for entry in std::fs::read_dir(dir.join(below))? {
+            let path = below.join(entry?.file_name());
+            let name = path.display().to_string();
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let reads = |place| path.parent() == Some(Path::new(place));
+            let is_read = (reads("replies/es") || reads("replies/en"))
+                && path.extension().is_some_and(|ending| ending == "txt" || ending == "html");
+            if dir.join(&path).is_dir() {
+                directories.push(path);
+            } else if !hidden && !is_read {
+                let source = Source { name: dir.join(&path).display().to_string(), text: String::new() };
+                strays.push((name, source));
+            }
+        }
+        Ok(directories)
+    };
+    let replies = Path::new("replies");
+    if dir.join(replies).is_dir() {
+        for directory in look(replies)? {
+            look(&directory)?;
+        }
+    }
+    Ok(strays)
 }
 
 /// The text of a regular file; whoever reads a FIFO waits for its writer.
@@ -453,6 +484,23 @@ mod tests {
                 assert!(path.ends_with(name), "{what}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn replies_that_nothing_reads_are_listed_without_their_text() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["replies/es/ack.txt", "replies/es/ack.TXT", "replies/fr/ack.txt", "replies/ack.html"] {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"caf\xe9").unwrap();
+        }
+        std::fs::write(directory.path().join("replies/es/ack.txt"), "Hola").unwrap();
+        std::fs::write(directory.path().join("replies/es/.ack.txt.swp"), "").unwrap();
+        let mut found = policy_sources(directory.path()).unwrap();
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let found: Vec<_> = found.iter().map(|(name, file)| (name.as_str(), file.text.as_str())).collect();
+        let stray = ["replies/ack.html", "replies/es/ack.TXT", "replies/fr/ack.txt"];
+        assert_eq!(found, [(stray[0], ""), (stray[1], ""), ("replies/es/ack.txt", "Hola"), (stray[2], "")]);
     }
 
     #[test]

@@ -1128,6 +1128,7 @@ fn ingest_ends_with_0_or_75_and_nothing_else() {
     for args in [
         &["--no-such-option"][..],
         &["--received", "ayer"],
+        &["--received", "2999-01-01T00:00:00Z"],
         &["--now", "mañana"],
         &["/no/such/file"],
         &["a", "b"],
@@ -1139,8 +1140,10 @@ fn ingest_ends_with_0_or_75_and_nothing_else() {
     {
         assert_eq!(acuse(arguments).status.code(), Some(TRY_AGAIN), "{arguments:?}");
     }
-    let closed = ingest(&site, &[], b"");
-    assert!(matches!(closed.status.code(), Some(0 | TRY_AGAIN)), "{}", said(&closed));
+    for nothing in ["", "\r\n\n"] {
+        refused(&ingest(&site, &[], nothing.as_bytes()), TRY_AGAIN, &["there is no mail", "hint: "]);
+    }
+    assert_eq!(site.tickets().len(), 0);
     fs::remove_file(site.state_dir().join("thread.key")).unwrap();
     refused(&ingest(&site, &[], &mail), TRY_AGAIN, &["no thread key"]);
     // A word that only looks like the verb keeps its own code.

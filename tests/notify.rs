@@ -11,7 +11,8 @@
 use jiff::Timestamp;
 use support::acuse::{ADDRESS, PASSWORD, Site, SiteBuilder, USER};
 use support::eventually;
-use support::smtp_peer::{Fault, Mail, Step};
+use support::imap_peer::{self, ImapPeer};
+use support::smtp_peer::{self, Fault, Mail, SmtpPeer, Step};
 use support::stage::Stage;
 
 mod support;
@@ -148,6 +149,22 @@ fn a_refused_login_is_told_and_so_is_its_end() {
 }
 
 #[test]
+fn what_a_pipe_delivers_before_the_first_start_is_told_at_the_first_start() {
+    let (imap, smtp) = (
+        ImapPeer::start(imap_peer::Options::default(), USER, PASSWORD),
+        SmtpPeer::start(smtp_peer::Options::default()),
+    );
+    let builder = Site::builder(imap.address(), smtp.address());
+    let mut site = telling(&[GUARD], &["high_impact"])(builder).init();
+    let mail = site.directory().join("mail.eml");
+    std::fs::write(&mail, support::outage(1)).unwrap();
+    site.text(&["ingest", mail.to_str().unwrap()]);
+    site.run();
+    let told = eventually("the notification", || Some(smtp.mails_to(GUARD)).filter(|told| !told.is_empty()));
+    assert!(subject(&told[0]).starts_with("[ACU-1] impacto alto: "), "{}", subject(&told[0]));
+}
+
+#[test]
 fn killed_between_commit_and_sending_it_is_told_once() {
     let mut stage = Stage::open(telling(&[GUARD], &["high_impact"]));
     stage.smtp.fault_always(Step::Connect, Fault::Silent);
@@ -181,7 +198,10 @@ fn a_deleted_ticket_is_gone_from_notifications_and_the_others_are_told() {
     assert!(!text(&mails[0]).contains("ana@") && text(&mails[0]).contains("luis@"), "{}", text(&mails[0]));
     stage.wait_for_count(1, SENT);
     stage.site.text(&["tickets", "delete", "ACU-2", "--yes"]);
-    assert_eq!(stage.count("SELECT sum(length(bytes)) FROM letter JOIN outbox ON id = outbox WHERE kind = 'notify'"), 0);
+    assert_eq!(
+        stage.count("SELECT sum(length(bytes)) FROM letter JOIN outbox ON id = outbox WHERE kind = 'notify'"),
+        0
+    );
     stage.assert_whole();
 }
 
@@ -210,6 +230,16 @@ fn check_misses_whoever_is_to_be_told_and_refuses_a_loop() {
     assert!(check(&site).contains(missing), "{}", check(&site));
     let wrong = telling(&["Soporte+x@mihost.example", GUARD, GUARD], &["everything"]);
     let told = check(&wrong(Site::builder(nowhere, nowhere)).write());
+    let nothing = toml::Table::from_iter([("on".to_owned(), toml::Value::Array(Vec::new()))]);
+    let both = check(
+        &Site::builder(nowhere, nowhere).set("notify", vec![toml::Value::Table(nothing.clone())]).write(),
+    );
+    assert!(
+        both.contains("[[notify]] names nobody") && both.contains("[[notify]] tells of nothing"),
+        "{both}"
+    );
+    let single = check(&Site::builder(nowhere, nowhere).set("notify", toml::Value::Table(nothing)).write());
+    assert!(single.contains("two brackets"), "{single}");
     for message in ["would be a loop", "names `guardia@mihost.example` twice", "`everything` is none of"] {
         assert!(told.contains(message), "{message}: {told}");
     }

@@ -34,12 +34,21 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
     crate::daemon::require_key(&mut config)?;
     let policy = context.policy(Some(&config))?;
     let (raw, is_whole) = read_up_to(&args.file, config.max_size)?;
+    if raw.trim_ascii().is_empty() {
+        // a transport that broke before it wrote: it still has the mail
+        return Err(Failure::new(Code::TryAgain, "there is no mail: the input is empty")
+            .hint("pipe one mail in, headers first, or name its file"));
+    }
     let now = context.now(policy.calendar.zone())?;
     let received = args.received.as_deref().map(|text| time(text, policy.calendar.zone())).transpose()?;
+    if let Some(received) = received.filter(|received| *received > now) {
+        return Err(Failure::new(Code::Usage, format!("--received {received} is in the future"))
+            .hint("leave it out for mail that arrives now"));
+    }
     let arrival = Arrival {
         mailbox: "stdin".to_owned(),
         recipient: args.recipient.as_deref().and_then(Address::parse),
-        received: received.unwrap_or(now).min(now),
+        received: received.unwrap_or(now),
         backlog: false,
     };
     if context.now.is_none() {
@@ -60,6 +69,9 @@ pub fn ingest(context: &Context, args: &IngestArgs) -> Done {
     // too large is no reason to say 75: the MTA would offer it for days and then return it
     let reading = if is_whole { Reading::Whole } else { Reading::Head };
     let read = Read::new(&raw, reading, &policy)?;
+    // whoever is told of high impact hears of this mail too, though no daemon has run yet
+    let people = config.notify.iter().flat_map(|notify| &notify.mail);
+    store.transaction(|tx| tx.enrol_notified(people, now))?;
     let stored = ingest::unlisted(&mut store, Intake::Stdin, &read, &arrival, &config.site, &policy, now);
     let concluded = stored?;
     let number = concluded.ticket.map(|number| number.with_prefix(&config.site.prefix));

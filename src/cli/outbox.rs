@@ -26,8 +26,8 @@ pub enum OutboxVerb {
     },
     /// Show an acknowledgement whole: its promise, its history, and the mail as it is sent
     Show {
-        /// Its id in `outbox list`
-        id: i64,
+        /// Its id in `outbox list`, or the number of a ticket that has one
+        id: String,
         /// Print the exact bytes of the mail
         #[arg(long, conflicts_with = "json")]
         eml: bool,
@@ -75,8 +75,9 @@ pub fn outbox(context: &Context, verb: &OutboxVerb) -> Done {
             desk.list(&rows)
         }
         OutboxVerb::Show { id, eml } => {
-            let page = desk.store.read(|tx| tx.outbox_page(*id))?;
-            let page = page.ok_or_else(|| refused(&Refusal::Unknown(*id)))?;
+            let id = desk.row(id)?;
+            let page = desk.store.read(|tx| tx.outbox_page(id))?;
+            let page = page.ok_or_else(|| refused(&Refusal::Unknown(id)))?;
             match eml {
                 true => Ok(std::io::stdout().lock().write_all(&page.bytes)?),
                 false => desk.show(&page),
@@ -98,6 +99,31 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// The row that a person means: by its id, or by a ticket that has one.
+    fn row(&self, written: &str) -> Result<i64, Failure> {
+        if let Ok(id) = written.parse() {
+            return Ok(id);
+        }
+        let prefix = &self.config.site.prefix;
+        let wrong = |message: String| Failure::new(Code::Usage, message);
+        let Some(ticket) = TicketNumber::parse(written, prefix) else {
+            return Err(wrong(format!("neither an id nor a ticket's number: `{}`", shown(written)))
+                .hint("acuse outbox list shows the ids"));
+        };
+        let acks = self.store.read(|tx| tx.acks_of(ticket.0))?;
+        let name = ticket.with_prefix(prefix);
+        match acks.as_slice() {
+            [] => Err(wrong(format!("{name} has no acknowledgement"))
+                .hint(format!("acuse explain {name} says why"))),
+            [(row, _)] => Ok(row.id),
+            [.., (last, _)] => {
+                let ids: Vec<String> = acks.iter().map(|(row, _)| row.id.to_string()).collect();
+                Err(wrong(format!("{name} has several acknowledgements: {}", ids.join(", ")))
+                    .hint(format!("acuse outbox show {}", last.id)))
+            }
+        }
+    }
+
     /// Carries out an order on all these, or on none; `None`: on all that are held.
     fn order(mut self, order: Order, ids: Option<&Vec<i64>>) -> Done {
         let (max_age, now) = (self.config.site.max_age, self.context.now(self.policy.calendar.zone())?);

@@ -205,6 +205,7 @@ impl Default for LimitsFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NotifyFile {
+    #[serde(default)] // that it is missing is told with whatever else is wrong
     pub(super) mail: Vec<Written<String>>,
     pub(super) on: Option<Vec<Written<String>>>,
     #[serde(default = "every")]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Availability, Clock};
-use crate::ticket::Bilingual;
+use crate::ticket::{Bilingual, Impact};
 
 /// `plans.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +27,17 @@ pub(super) struct PlanTable {
     pub(super) high: Option<Spanned<WindowTable>>,
     pub(super) medium: Option<Spanned<WindowTable>>,
     pub(super) low: Option<Spanned<WindowTable>>,
+}
+
+impl PlanTable {
+    /// The window that it names for an impact.
+    pub(super) fn window(&self, impact: Impact) -> Option<&Spanned<WindowTable>> {
+        match impact {
+            Impact::Low => self.low.as_ref(),
+            Impact::Medium => self.medium.as_ref(),
+            Impact::High => self.high.as_ref(),
+        }
+    }
 }
 
 /// `channels = { email = "always", … }`.
@@ -88,16 +99,23 @@ pub(super) struct CalendarFile {
 /// `["08:00-12:00", "14:00-18:00"]`.
 pub(super) type DayList = Vec<Spanned<String>>;
 
-/// `[hours]`; a day that is not named is closed.
+/// `[hours]`; a day that is not named is closed. Days go by their English names or by their Spanish ones.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HoursTable {
+    #[serde(alias = "lun")]
     pub(super) mon: DayList,
+    #[serde(alias = "mar")]
     pub(super) tue: DayList,
+    #[serde(alias = "mie", alias = "mié")]
     pub(super) wed: DayList,
+    #[serde(alias = "jue")]
     pub(super) thu: DayList,
+    #[serde(alias = "vie")]
     pub(super) fri: DayList,
+    #[serde(alias = "sab", alias = "sáb")]
     pub(super) sat: DayList,
+    #[serde(alias = "dom")]
     pub(super) sun: DayList,
 }
 

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::file::{ChannelsTable, PlanTable, PlansFile, Reach, WindowTable};
 use super::read::{Layer, Placed, missing, topmost};
-use super::{Plan, PlanChannels, PlanFiles, Plans, Window};
+use super::{Clock, Plan, PlanChannels, PlanFiles, Plans, Window};
 use crate::problem::Problem;
 use crate::ticket::{Impact, PlanId};
 
@@ -28,6 +28,7 @@ pub(super) fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<
     let mut plans: Vec<Plan> = compiled.into_iter().collect::<Option<_>>()?;
     let order = order?;
     plans.sort_by_key(|plan| order.iter().position(|id| *id == plan.id.as_str()));
+    contradictions(&layers, &plans, problems);
     let default = default.and_then(|id| plans.iter().find(|plan| plan.id == id).cloned());
     Some(Plans { default: default?, plans })
 }
@@ -98,11 +99,7 @@ fn level(layers: &[Layer<PlansFile>], id: &str, problems: &mut Vec<Problem>) -> 
         lacks("channels", "channels = { ticket = \"always\", email = \"always\" }");
     }
     let windows = Impact::ALL.map(|impact| {
-        let window = written(layers, id, |plan| match impact {
-            Impact::Low => plan.low.as_ref(),
-            Impact::Medium => plan.medium.as_ref(),
-            Impact::High => plan.high.as_ref(),
-        });
+        let window = written(layers, id, |plan| plan.window(impact));
         if window.is_none() {
             let hint = format!("{impact} = {{ from = \"3h\", upto = \"5h\", clock = \"business\" }}");
             lacks(impact.as_str(), &hint);
@@ -182,6 +179,40 @@ fn duration(text: &Placed<'_, String>, problems: &mut Vec<Problem>) -> Option<Si
         return None;
     }
     Some(duration)
+}
+
+/// Warns of promises that say the contrary of what they are for: a more urgent mail, or a higher plan, waits for longer.
+fn contradictions(layers: &[Layer<PlansFile>], plans: &[Plan], problems: &mut Vec<Problem>) {
+    let mut warn = |plan: &Plan, impact: Impact, message: String| {
+        if let Some(place) = written(layers, plan.id.as_str(), |plan| plan.window(impact)) {
+            problems.push(place.warning(message, "look whether the two were mixed up"));
+        }
+    };
+    for plan in plans {
+        for (less, more) in Impact::ALL.iter().zip(Impact::ALL.iter().skip(1)) {
+            if is_slower(plan.window(*more), plan.window(*less)) {
+                let id = plan.id.as_str();
+                warn(plan, *more, format!("plan `{id}` promises {less} impact an answer before {more}"));
+            }
+        }
+    }
+    for (lower, higher) in plans.iter().zip(plans.iter().skip(1)) {
+        for impact in Impact::ALL {
+            if is_slower(higher.window(impact), lower.window(impact)) {
+                let (lower, id) = (lower.id.as_str(), higher.id.as_str());
+                warn(
+                    higher,
+                    impact,
+                    format!("plan `{id}` promises {impact} impact an answer later than the lower `{lower}`"),
+                );
+            }
+        }
+    }
+}
+
+/// Whether one window ends after another whenever the mail comes: a business hour is never over before an hour is.
+fn is_slower(one: Window, other: Window) -> bool {
+    one.upto > other.upto && (one.clock == other.clock || one.clock == Clock::Business)
 }
 
 /// What the topmost layer says of a key of `[plan.ID]`.

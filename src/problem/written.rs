@@ -21,6 +21,10 @@ impl Problem {
         let what = match head.split(" `").next() {
             Some("unknown field") => "unknown key",
             Some("unknown variant") => "unknown word",
+            _ if head == "invalid type: map" && expected == "a sequence" => {
+                let hint = "of this there may be several: head each with two brackets, [[…]]";
+                return Self { message: head.to_owned(), ..problem }.with_hint(hint);
+            }
             _ => return Self { message: head.to_owned(), ..problem }.with_hint(in_words(expected)),
         };
         let wrong = backticked(head).next().unwrap_or_default();

@@ -10,6 +10,8 @@ use regex::Regex;
 
 use super::ReplyKind;
 use super::variables::Variables;
+
+mod blocks;
 use crate::problem::{Problem, Severity, Source};
 use crate::ticket::Language;
 
@@ -68,6 +70,7 @@ impl Templates {
         found.extend(stray_files(&sources));
         found.extend(unknown_names(&texts, &sources));
         found.extend(sources.values().flat_map(|source| unknown_calls(&texts, source)));
+        found.extend(sources.values().flat_map(|source| blocks::unknown(source, &sources)));
         let templates = Self { texts };
         if !found.iter().any(|problem| problem.severity == Severity::Error) {
             found.extend(templates.try_all(&sources));
@@ -103,13 +106,15 @@ impl Templates {
             let Some(own) = sources.get(name.as_str()) else { continue };
             for sample in Variables::samples(language) {
                 let problem = match self.render(kind, language, format, &sample) {
-                    Ok(text) if text.contains(&sample.number) => continue,
-                    Ok(_) => Problem {
-                        source: Arc::clone(own),
-                        span: None,
-                        severity: Severity::Warning,
-                        message: "this text does not always say the case number".to_owned(),
-                        hint: Some("customers quote it on the telephone: {{ number }}".to_owned()),
+                    Ok(text) => match lacks(&text, kind, &sample, says_none(own, sources)) {
+                        Some((severity, message, hint)) => Problem {
+                            source: Arc::clone(own),
+                            span: None,
+                            severity,
+                            message: message.to_owned(),
+                            hint: Some(hint.to_owned()),
+                        },
+                        None => continue,
                     },
                     // The fault may lie in a part that the text includes.
                     Err(error) => {
@@ -123,6 +128,41 @@ impl Templates {
         }
         problems
     }
+}
+
+/// What is wrong with a text that was written, and what to do about it. `says_none`: the word *none* is its own.
+fn lacks(
+    text: &str,
+    kind: ReplyKind,
+    sample: &Variables,
+    says_none: bool,
+) -> Option<(Severity, &'static str, &'static str)> {
+    let promises = kind != ReplyKind::Late && !sample.overdue;
+    if text.trim().is_empty() {
+        return Some((Severity::Error, "this text is empty", "remove the file to send the shipped text"));
+    }
+    if !says_none && NONE.is_match(text) {
+        let hint = "a variable that may be missing goes through a filter or `~`: {% if case %}{{ case|title }}{% endif %}";
+        return Some((Severity::Error, "this text says \"none\" where a value is missing", hint));
+    }
+    if !text.contains(&sample.number) {
+        let hint = "customers quote it on the telephone: {{ number }}";
+        return Some((Severity::Warning, "this text does not always say the case number", hint));
+    }
+    (promises && !text.contains(&sample.due)).then_some((
+        Severity::Warning,
+        "this text does not always say until when a person answers",
+        "that is what the customer waits for: {{ due }}",
+    ))
+}
+
+/// What filters make of a value that is missing.
+static NONE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?i)\bnone\b"));
+
+/// Whether a text, or a part that its folder shares, writes the word *none* itself.
+fn says_none(own: &Source, sources: &BTreeMap<&str, &Arc<Source>>) -> bool {
+    let writes = |source: &Source| NONE.is_match(&INSIDE.replace_all(&source.text, " "));
+    writes(own) || sources.iter().any(|(key, source)| key.contains("/_") && writes(source))
 }
 
 fn every_text() -> impl Iterator<Item = (ReplyKind, Language, Format)> {
@@ -179,17 +219,23 @@ fn halves(sources: &BTreeMap<&str, &Arc<Source>>) -> Vec<Problem> {
 fn stray_files<'a>(sources: &'a BTreeMap<&str, &Arc<Source>>) -> impl Iterator<Item = Problem> + 'a {
     let known: BTreeSet<String> =
         every_text().map(|(kind, language, format)| file_name(kind, language, format)).collect();
-    sources.iter().filter(move |(key, _)| !known.contains(**key) && !key.contains("/_")).map(|(_, source)| {
-        Problem {
-            source: Arc::clone(source),
-            span: None,
-            severity: Severity::Warning,
-            message: "no reply uses this file".to_owned(),
-            hint: Some(format!(
-                "the replies are {}; a part that they share begins with `_`",
+    let is_part = |key: &str| matches!(key.split_once("/_"), Some(("es" | "en", _)));
+    let strays = sources.iter().filter(move |(key, _)| !known.contains(**key) && !is_part(key));
+    strays.map(|(key, source)| {
+        let language = key.split('/').next().unwrap_or_default();
+        let mut names = every_text().map(|(kind, language, format)| file_name(kind, language, format));
+        let hint = match names.find(|name| *name == key.to_lowercase()) {
+            Some(meant) => format!("file names are read to the letter: call it {meant}"),
+            None if !["es", "en"].contains(&language) => {
+                "customers are answered in Spanish and English: it belongs into replies/es/ or replies/en/"
+                    .to_owned()
+            }
+            None => format!(
+                "the replies are {}, each as .txt and as .html; a part that they share begins with `_`",
                 ReplyKind::ALL.map(ReplyKind::as_str).join(", ")
-            )),
-        }
+            ),
+        };
+        Problem::warning(source, None, "no reply uses this file").with_hint(hint)
     })
 }
 
@@ -290,6 +336,12 @@ fn located(error: &minijinja::Error, source: &Arc<Source>) -> Problem {
         let length = source.text.get(start..)?.lines().next()?.len();
         Some(start..start + length)
     };
+    let hint = match error.kind() {
+        ErrorKind::TemplateNotFound => {
+            "the shipped parts are es/_frame.txt, es/_frame.html, en/_frame.txt and en/_frame.html"
+        }
+        _ => "rules/README.md lists what a reply text may use",
+    };
     Problem {
         source: Arc::clone(source),
         span: error.range().filter(|range| source.text.get(range.clone()).is_some()).or_else(line),
@@ -298,7 +350,7 @@ fn located(error: &minijinja::Error, source: &Arc<Source>) -> Problem {
             Some(detail) => format!("{}: {detail}", error.kind()),
             None => error.kind().to_string(),
         },
-        hint: Some("rules/README.md lists what a reply text may use".to_owned()),
+        hint: Some(hint.to_owned()),
     }
 }
 

@@ -138,8 +138,7 @@ impl Tx<'_> {
         let setting = Setting { site, policy, fresh: Fresh(0), now };
         let composed = write(&letter, &message, &arrival, &decision, setting)
             .ok_or_else(|| unwritable("the mail names nobody to answer, or nothing was promised"))?;
-        self.connection
-            .execute("UPDATE outbox SET kind = ?2 WHERE id = ?1", params![row, kind.as_str()])?;
+        self.connection.execute("UPDATE outbox SET kind = ?2 WHERE id = ?1", params![row, kind.as_str()])?;
         self.connection
             .execute("UPDATE letter SET bytes = ?2 WHERE outbox = ?1", params![row, composed.bytes])?;
         Ok(())

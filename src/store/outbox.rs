@@ -117,7 +117,8 @@ pub struct OutboxPage {
 impl Tx<'_> {
     /// Keeps what a new row sends.
     pub(super) fn put_letter(&self, row: i64, bytes: &[u8]) -> Result<()> {
-        let mut insert = self.connection.prepare_cached("INSERT INTO letter (outbox, bytes) VALUES (?1, ?2)")?;
+        let mut insert =
+            self.connection.prepare_cached("INSERT INTO letter (outbox, bytes) VALUES (?1, ?2)")?;
         insert.execute(params![row, bytes])?;
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! The exact bytes of a mail as the store keeps them: compressed, by their own hash (I2).
 
+use std::cell::RefCell;
 use std::io::{ErrorKind, Read as _};
 
 use rusqlite::params;
+use zstd::bulk::Compressor;
 
 use super::{Result, Tx};
 
@@ -19,10 +21,19 @@ pub struct Packed {
 /// Fast; mail is short, and higher levels gain little on it.
 const LEVEL: i32 = 1;
 
+thread_local! {
+    /// Its tables are made once a thread, not once a mail.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
 impl Packed {
     /// Packs the exact bytes of a mail.
     pub fn new(raw: &[u8]) -> std::io::Result<Self> {
-        Ok(Self { hash: hash(raw), size: raw.len(), zstd: zstd::bulk::compress(raw, LEVEL)? })
+        let zstd = COMPRESSOR.with_borrow_mut(|kept| match kept {
+            Some(compressor) => compressor.compress(raw),
+            None => kept.insert(Compressor::new(LEVEL)?).compress(raw),
+        })?;
+        Ok(Self { hash: hash(raw), size: raw.len(), zstd })
     }
 
     /// The size as a column holds it.

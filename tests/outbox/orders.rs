@@ -175,6 +175,7 @@ fn show_prints_all_there_is_of_an_acknowledgement() {
     assert_eq!(shown["events"][0]["kind"], "refused");
 
     let text = stage.site.text(&["outbox", "show", &id]);
+    assert_eq!(stage.site.text(&["outbox", "show", "ACU-1"]), text, "its ticket has no other");
     for part in ["ACU-1", ANA, "refused", "frozen", "550 5.7.1", "history", "Subject: Re: Servidor caído"] {
         assert!(text.contains(part), "{part}: {text}");
     }

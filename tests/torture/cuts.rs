@@ -293,6 +293,8 @@ fn stored(database: &Connection) -> BTreeMap<u32, Vec<u8>> {
 
 /// The bytes of every acknowledgement that was tried, by its Message-ID.
 fn queued(database: &Connection) -> BTreeMap<String, Vec<u8>> {
-    let mut rows = database.prepare("SELECT message_id, bytes FROM outbox JOIN letter ON outbox = id WHERE attempts > 0").unwrap();
+    let mut rows = database
+        .prepare("SELECT message_id, bytes FROM outbox JOIN letter ON outbox = id WHERE attempts > 0")
+        .unwrap();
     rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }

@@ -35,6 +35,14 @@ impl Reader<'_> {
             self.problem(None, "[[notify]] names nobody", "such as mail = [\"ana@example.com\"]");
         }
         let on = match &file.on {
+            Some(words) if words.is_empty() => {
+                self.problem(
+                    None,
+                    "[[notify]] tells of nothing: on = []",
+                    "without `on`, they hear of everything",
+                );
+                BTreeSet::new()
+            }
             None => Topic::ALL.iter().copied().collect(),
             Some(words) => words
                 .iter()

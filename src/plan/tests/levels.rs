@@ -45,14 +45,14 @@ fn local_plans_override_key_by_key() {
         r#"
         default = "n2"
         [plan.n1]
-        medium = { under = "90m", clock = "always" }
+        medium = { under = "200m", clock = "always" }
         channels = { chat = "business", phone = "never" }
         "#,
     ));
     let n1 = plans.plan(&PlanId("n1".into())).unwrap();
     assert_eq!(plans.default.id.as_str(), "n2");
     let medium =
-        Window { from: None, upto: SignedDuration::from_mins(90), strict: true, clock: Clock::Always };
+        Window { from: None, upto: SignedDuration::from_mins(200), strict: true, clock: Clock::Always };
     assert_eq!(n1.window(Impact::Medium), medium);
     assert_eq!(n1.window(Impact::Low), shipped.plans[0].window(Impact::Low));
     assert_eq!(n1.name, shipped.plans[0].name);
@@ -70,15 +70,38 @@ fn local_plan_takes_its_place_in_the_order() {
         [plan.plus]
         name = { es = "Plus", en = "Plus" }
         channels = { email = "always" }
-        high = { upto = "30m", clock = "always" }
-        medium = { upto = "2h", clock = "business" }
-        low = { upto = "1h 30m", clock = "business" }
+        high = { upto = "1h", clock = "always" }
+        medium = { upto = "4h", clock = "business" }
+        low = { upto = "4h 30m", clock = "business" }
         "#,
     ));
     let (plus, n1, n2) = (PlanId("plus".into()), PlanId("n1".into()), PlanId("n2".into()));
     assert_eq!(plans.higher(&plus, &n1), &plus);
     assert_eq!(plans.higher(&plus, &n2), &n2);
-    assert_eq!(plans.plans[1].window(Impact::Low).upto, SignedDuration::from_mins(90));
+    assert_eq!(plans.plans[1].window(Impact::Low).upto, SignedDuration::from_mins(270));
+}
+
+#[test]
+fn promises_that_contradict_their_impact_or_their_level_are_worth_a_look() {
+    let (plans, problems) = plans_with(
+        r#"
+        [plan.n1]
+        high = { upto = "6h", clock = "always" }
+        medium = { upto = "7h", clock = "business" }
+        [plan.n3]
+        low = { upto = "5h", clock = "business" }
+        "#,
+    );
+    assert!(plans.is_some());
+    assert_eq!(
+        said(&problems),
+        [
+            "{ upto = \"7h\", clock = \"business\" }: plan `n1` promises low impact an answer before medium",
+            "{ upto = \"5h\", clock = \"business\" }: plan `n3` promises low impact an answer later than the lower `n2`",
+        ],
+        "six hours around the clock may be over before six business hours are"
+    );
+    assert!(problems.iter().all(|problem| problem.severity == Severity::Warning));
 }
 
 #[test]

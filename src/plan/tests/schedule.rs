@@ -83,6 +83,17 @@ fn every_problem_of_the_calendar_is_told_at_once() {
 }
 
 #[test]
+fn the_days_have_spanish_names_too() {
+    let days = |names: [&str; 7]| {
+        let lines = names.map(|name| format!("{name} = [\"08:00-12:00\"]"));
+        sound(calendar_with(&format!("[hours]\n{}", lines.join("\n")))).hours
+    };
+    let english = days(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]);
+    assert_eq!(days(["lun", "mar", "\"mié\"", "jue", "vie", "\"sáb\"", "dom"]), english);
+    assert_eq!(days(["lun", "mar", "mie", "jue", "vie", "sab", "dom"]), english);
+}
+
+#[test]
 fn week_without_hours_is_refused() {
     let (none, problems) = calendar_with("[hours]\nmon = []");
     assert!(none.is_none());

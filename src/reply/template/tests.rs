@@ -13,10 +13,11 @@ fn with(changes: &[(&str, &str)]) -> Vec<Arc<Source>> {
     files
 }
 
-/// The one problem of a file, as `line:column message` with what its span covers.
+/// The one error of a file, as `line:column message` with what its span covers.
 fn only_problem(name: &str, text: &str) -> (String, String, Problem) {
     let mut problems = Vec::new();
     assert!(Templates::compile(&with(&[(name, text)]), &mut problems).is_none());
+    problems.retain(|problem| problem.severity == Severity::Error);
     assert_eq!(problems.len(), 1, "{problems:#?}");
     let problem = problems.pop().unwrap();
     assert_eq!(problem.source.name, format!("/etc/acuse/rules/replies/{name}"));
@@ -90,6 +91,76 @@ fn what_fails_only_without_channels_is_refused() {
     }
 }
 
+/// Both parts of a text replaced by this one, and what is said of it.
+fn told(kind: &str, text: &str) -> (bool, Vec<(Severity, String)>) {
+    let (txt, html) = (format!("es/{kind}.txt"), format!("es/{kind}.html"));
+    let mut problems = Vec::new();
+    let made = Templates::compile(&with(&[(&txt, text), (&html, text)]), &mut problems).is_some();
+    (made, problems.into_iter().map(|problem| (problem.severity, problem.message)).collect())
+}
+
+#[test]
+fn a_value_that_is_missing_is_never_the_word_none() {
+    let asked = "{{ number }} {{ due }}";
+    for text in ["{{ customer_name|title }}", "{{ case|upper }}", "{{ \"Tel. \" ~ phone }}"] {
+        let (made, problems) = told("ack", &format!("{asked} {text}"));
+        assert!(!made && problems[0].1.contains("says \"none\""), "{text}: {problems:?}");
+    }
+    let guarded = "{% if customer_name %}{{ customer_name|title }}{% endif %}";
+    assert_eq!(told("ack", &format!("{asked} {guarded}")), (true, vec![]));
+    assert_eq!(told("ack", &format!("{asked} None of your data is lost.")), (true, vec![]));
+}
+
+#[test]
+fn a_text_says_something_and_until_when() {
+    let (made, problems) = told("ack", " {# later #} ");
+    assert!(!made && problems.iter().all(|(_, message)| message == "this text is empty"), "{problems:?}");
+    let (made, problems) = told("ack", "{{ number }}: {{ reply_within }}");
+    assert!(made, "{problems:?}");
+    let (severity, message) = &problems[0];
+    assert_eq!(*severity, Severity::Warning);
+    assert_eq!(message, "this text does not always say until when a person answers");
+    assert_eq!(told("late", "{{ number }}, cuanto antes"), (true, vec![]), "its promise is past");
+}
+
+#[test]
+fn a_block_that_the_frame_has_not_is_refused_with_those_it_has() {
+    let text = "{% extends \"es/_frame.txt\" %}\n{%- block opning %}Hola{% endblock %}";
+    let (message, span, problem) = only_problem("es/ack.txt", text);
+    assert_eq!(message, "the text that this one extends has no block `opning`");
+    assert_eq!(span, "opning");
+    let hint = problem.hint.unwrap();
+    assert!(hint.starts_with("did you mean `opening`? its blocks are closing, delay, opening, "), "{hint}");
+    let nested =
+        "{% extends \"es/_frame.txt\" %}{% block opening %}{% block mine %}Hola{% endblock %}{% endblock %}";
+    let mut problems = Vec::new();
+    Templates::compile(&with(&[("es/ack.txt", nested)]), &mut problems).unwrap();
+    assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{problems:#?}");
+    let (_, _, problem) =
+        only_problem("es/ack.txt", "{% extends \"_frame.txt\" %}{% block opening %}{% endblock %}");
+    assert!(problem.hint.unwrap().contains("es/_frame.txt"));
+}
+
+#[test]
+fn a_file_in_the_wrong_place_is_told_where_it_belongs() {
+    for (name, hint) in [
+        ("ES/ack.txt", "call it es/ack.txt"),
+        ("es/ack.TXT", "call it es/ack.txt"),
+        ("fr/ack.txt", "replies/es/ or replies/en/"),
+        ("fr/_frame.txt", "replies/es/ or replies/en/"),
+        ("replies/ack.txt", "replies/es/ or replies/en/"),
+        ("es/ack.md", "each as .txt and as .html"),
+    ] {
+        let mut problems = Vec::new();
+        let source = Source { name: format!("/etc/acuse/rules/replies/{name}"), text: String::new() };
+        let files: Vec<_> = shipped().chain([Arc::new(source)]).collect();
+        assert!(Templates::compile(&files, &mut problems).is_some(), "{problems:#?}");
+        let [problem] = &problems[..] else { panic!("{name}: {problems:#?}") };
+        assert_eq!(problem.message, "no reply uses this file");
+        assert!(problem.hint.as_ref().unwrap().contains(hint), "{name}: {:?}", problem.hint);
+    }
+}
+
 #[test]
 fn a_text_that_never_ends_is_refused() {
     let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{{ number }}{% endfor %}{% endfor %}";
@@ -124,7 +195,7 @@ fn a_missing_file_and_a_misspelt_one_are_told() {
 
 #[test]
 fn a_text_that_may_leave_the_number_out_is_worth_a_look() {
-    let text = "{% if customer_name %}{{ number }}{% endif %}";
+    let text = "Su caso{% if customer_name %}: {{ number }}{% endif %}";
     let mut problems = Vec::new();
     let both = [("es/late.txt", text), ("es/late.html", "{{ number }}")];
     assert!(Templates::compile(&with(&both), &mut problems).is_some());

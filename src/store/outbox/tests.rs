@@ -30,6 +30,8 @@ fn rows(store: &Store, count: i64, created: i64, state: &str, held_by: Option<&s
                FROM (WITH RECURSIVE k (n) AS (SELECT 1 + (SELECT coalesce(max(ticket), 0) FROM outbox) UNION ALL
                      SELECT n + 1 FROM k LIMIT ?1) SELECT n FROM k)";
     store.connection.execute(sql, params![count, state, ms(time(created)), held_by]).unwrap();
+    let letters = "INSERT OR IGNORE INTO letter (outbox, bytes) SELECT id, x'' FROM outbox";
+    store.connection.execute(letters, []).unwrap();
 }
 
 fn states(store: &Store) -> Vec<OutboxState> {
