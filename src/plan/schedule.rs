@@ -1,6 +1,7 @@
 //! The calendar's files: `calendar.toml`, a local one laid over it, and the holiday files that they name.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -12,6 +13,11 @@ use super::read::{Layer, Placed, missing, topmost};
 use super::week::Interval;
 use super::{Calendar, IMPORTED, PlanFiles};
 use crate::problem::{Problem, Source};
+
+/// Whatever the calendar does, it does in some of these: the weekdays of the years come round every 28 years.
+fn years() -> Range<i16> {
+    2024..2052
+}
 
 /// Reads the calendar. Every problem is added; `None` when a part cannot be made.
 pub(super) fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<Calendar> {
@@ -27,6 +33,7 @@ pub(super) fn compile(files: &PlanFiles, problems: &mut Vec<Problem>) -> Option<
     let holidays = all_holidays(&layers, &files.holidays, problems);
     let calendar = Calendar { zone: zone?, hours: hours?, exceptions, holidays };
     warn_of_doubts(&layers, &calendar, problems);
+    problems.extend(lost_holidays(&layers, &files.holidays, &calendar));
     Some(calendar)
 }
 
@@ -108,19 +115,22 @@ fn exceptions(layers: &[Layer<CalendarFile>], problems: &mut Vec<Problem>) -> BT
     exceptions
 }
 
+fn base_name(file: &Source) -> &str {
+    file.name.rsplit('/').next().unwrap_or_default()
+}
+
 fn all_holidays(
     layers: &[Layer<CalendarFile>],
     files: &[Arc<Source>],
     problems: &mut Vec<Problem>,
 ) -> Vec<Holiday> {
-    let base_name = |file: &Source| file.name.rsplit('/').next().unwrap_or_default().to_owned();
     let mut wanted = Vec::new();
     if let Some(names) = topmost(layers, |file| file.holidays.as_ref()) {
         for name in names.value.iter().map(|name| names.part(name)) {
             match files.iter().find(|file| base_name(file) == *name.value) {
                 Some(file) => wanted.push(file),
                 None => {
-                    let known: Vec<String> = files.iter().map(|file| base_name(file)).collect();
+                    let known: Vec<&str> = files.iter().map(|file| base_name(file)).collect();
                     problems.push(name.error(
                         format!("there is no holiday file `{}`", name.value),
                         format!(
@@ -150,8 +160,7 @@ fn warn_of_doubts(layers: &[Layer<CalendarFile>], calendar: &Calendar, problems:
     // Who names no holidays may have imported some.
     let names = topmost(layers, |file| file.holidays.as_ref()).map(|names| names.place());
     let Some(names) = names.or(hours.map(|hours| hours.place())) else { return };
-    // The weekdays of the years come round every 28 years.
-    let closed_year = (2024..2052).find(|year| calendar.working_days(*year).next().is_none());
+    let closed_year = years().find(|year| calendar.working_days(*year).next().is_none());
     if let Some(year) = closed_year.filter(|_| calendar.hours.iter().any(|day| !day.is_empty())) {
         problems.push(names.error(
             format!("every business day of {year} is a holiday"),
@@ -165,4 +174,47 @@ fn warn_of_doubts(layers: &[Layer<CalendarFile>], calendar: &Calendar, problems:
              again is an exception",
         ));
     }
+}
+
+/// A local list takes the place of the one below: who meant to add a company's days to a country's has lost those. Who names
+/// another zone means another country, and who names no file means none.
+fn lost_holidays(
+    layers: &[Layer<CalendarFile>],
+    files: &[Arc<Source>],
+    calendar: &Calendar,
+) -> Option<Problem> {
+    let [local, below] = layers else { return None };
+    let names = local.place(local.file.holidays.as_ref()?);
+    let zone = |layer: &Layer<CalendarFile>| Some(layer.file.zone.as_ref()?.get_ref().clone());
+    if names.value.is_empty() || zone(local).is_some_and(|named| Some(named) != zone(below)) {
+        return None;
+    }
+    let is_named = |name: &str| names.value.iter().any(|it| it.get_ref() == name);
+    let dropped = below.file.holidays.as_ref()?.get_ref().iter().map(|name| name.get_ref().as_str());
+    let dropped: Vec<&str> = dropped.filter(|name| !is_named(name)).collect();
+    let holidays = files.iter().filter(|file| dropped.contains(&base_name(file)));
+    let holidays: Vec<Holiday> = holidays
+        .flat_map(|file| holidays::compile(&Layer::read(file, &mut Vec::new()), &mut Vec::new()))
+        .collect();
+    // A holiday that moves falls on any date of its season once in seven years: a company's day there does not keep it.
+    let is_kept = |holiday: &Holiday| {
+        let dates =
+            years().filter(|year| !calendar.is_beyond_lists(*year)).filter_map(|year| holiday.kept_in(year));
+        let (kept, missed): (Vec<Date>, Vec<Date>) =
+            dates.partition(|date| calendar.kept_on(*date).is_some());
+        kept.len() * 3 >= missed.len()
+    };
+    let lost: Vec<&str> =
+        holidays.iter().filter(|holiday| !is_kept(holiday)).map(|holiday| holiday.name.as_str()).collect();
+    let (first, others) = lost.split_first()?;
+    let rest = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    let both: Vec<String> = dropped
+        .into_iter()
+        .chain(names.value.iter().map(|name| name.get_ref().as_str()))
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    Some(names.warning(
+        format!("this list replaces the one below it: {first}{rest} would count as business days"),
+        format!("holidays = [{}] keeps both", both.join(", ")),
+    ))
 }

@@ -178,3 +178,42 @@ fn holidays_that_close_every_business_day_are_refused() {
     assert!(none.is_none());
     assert!(problems[0].message.starts_with("every business day of "), "{problems:#?}");
 }
+
+/// What the problems say of a calendar whose local file lists a company's own days, in a file of their own.
+fn said_of_a_company(local: &str) -> Vec<String> {
+    let day = "[[holiday]]\nname = \"Día de la empresa\"\ndate = \"08-20\"\n";
+    let mut problems = Vec::new();
+    let files = PlanFiles {
+        local_calendar: Some(source("calendar.toml", &format!("confirmed = true\n{local}"))),
+        holidays: vec![
+            source("/etc/acuse/rules/holidays-own.toml", day),
+            source("/etc/acuse/rules/holidays-all.toml", &format!("{day}{HOLIDAYS}")),
+            source("holidays-co.toml", HOLIDAYS),
+        ],
+        ..shipped()
+    };
+    assert!(Calendar::compile(&files, &mut problems).is_some(), "{problems:?}");
+    let hint = |problem: &Problem| problem.hint.clone().unwrap_or_default();
+    said(&problems).into_iter().zip(&problems).map(|(said, it)| format!("{said}; {}", hint(it))).collect()
+}
+
+#[test]
+fn who_lists_own_days_and_loses_the_country_s_is_told() {
+    assert_eq!(
+        said_of_a_company("holidays = [\"holidays-own.toml\"]"),
+        [
+            "[\"holidays-own.toml\"]: this list replaces the one below it: Año Nuevo and 18 more would count as business days; \
+          holidays = [\"holidays-co.toml\", \"holidays-own.toml\"] keeps both"
+        ]
+    );
+    assert_eq!(said_of_a_company("zone = \"America/Bogota\"\nholidays = [\"holidays-own.toml\"]").len(), 1);
+    for meant in [
+        "holidays = [\"holidays-co.toml\", \"holidays-own.toml\"]",
+        "holidays = [\"holidays-all.toml\"]",
+        "holidays = []",
+        "zone = \"America/Lima\"\nholidays = [\"holidays-own.toml\"]",
+        "",
+    ] {
+        assert_eq!(said_of_a_company(meant), [""; 0], "{meant}");
+    }
+}
