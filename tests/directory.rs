@@ -326,3 +326,39 @@ fn the_plan_is_that_of_the_hour_at_which_a_mail_arrived() {
     );
     assert_eq!(plan("2026-09-16T12:01:00-05:00"), None);
 }
+
+#[test]
+fn customers_of_a_plan_that_is_gone_are_counted_and_told() {
+    let site = site();
+    let gold = site.directory().join("rules/plans.toml");
+    let warned = || {
+        let found = site.json(&["check", "--now", NOW]);
+        let found = found.as_array().unwrap().iter().map(|it| it["message"].as_str().unwrap().to_owned());
+        found.filter(|message| message.contains("a plan that is not in plans.toml")).collect::<Vec<_>>()
+    };
+    let shop = "order = [\"n1\", \"n2\", \"n3\", \"oro\"]\n[plan.oro]\nname = { es = \"Oro\", en = \"Gold\" }\n\
+        channels = { email = \"always\" }\n";
+    let windows =
+        ["high", "medium", "low"].map(|it| format!("{it} = {{ upto = \"1h\", clock = \"always\" }}\n"));
+    fs::write(&gold, shop.to_owned() + &windows.concat()).unwrap();
+    let mut file = "key,plan,until\n".to_owned();
+    (1..=6).for_each(|n| writeln!(file, "cliente{n}@empresa.example,oro,").unwrap());
+    file.push_str("antes@empresa.example,oro,2026-01-31\nana@cliente.example,n1,\n");
+    assert_eq!(import(&site, "clientes.csv", &file, &[]).0, 0);
+    assert_eq!(warned(), [""; 0]);
+    assert!(!site.text(&["customers", "whois", "cliente1@empresa.example"]).contains("plans.toml"));
+
+    fs::remove_file(&gold).unwrap();
+    assert_eq!(
+        warned(),
+        ["6 customers have a plan that is not in plans.toml, which counts for no more than the default n1: \
+          cliente1@empresa.example (oro), cliente2@empresa.example (oro), cliente3@empresa.example (oro), \
+          cliente4@empresa.example (oro), cliente5@empresa.example (oro), … and 1 more"]
+    );
+    let page = site.text(&["customers", "whois", "cliente1@empresa.example"]);
+    assert!(page.contains("plans.toml has no plan `oro`: served as n1, the default"), "{page}");
+    let found = site.json(&["customers", "whois", "cliente1@empresa.example"]);
+    assert_eq!((&found["plan"], &found["served_as"]), (&json!("oro"), &json!("n1")));
+    fs::remove_file(site.state_dir().join("acuse.db")).unwrap();
+    assert_eq!(warned(), [""; 0], "no database yet is no error");
+}

@@ -1,8 +1,10 @@
 //! `acuse check`: everything that the operator wrote, every problem at once.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::context::Context;
+use super::context::{Context, shown};
 use super::report::{Code, Done, Failure};
 use super::rules::check as rules;
 use crate::config::{self, Config, ConfigError, Secrets};
@@ -10,8 +12,12 @@ use crate::notify::Topic;
 use crate::plan::Clock;
 use crate::policy::Policy;
 use crate::problem::{Problem, Severity, Source, any_error};
+use crate::store::DATABASE;
 
-/// Checks configuration and policy; an error makes the exit code 78.
+/// So many customers are named.
+const NAMED: usize = 5;
+
+/// Checks configuration and policy, and whether the directory fits them; an error makes the exit code 78.
 pub fn check(context: &Context) -> Done {
     let (config, mut problems) = match context.load(Secrets::Read) {
         Ok(loaded) => (Some(loaded.config), loaded.warnings),
@@ -26,7 +32,10 @@ pub fn check(context: &Context) -> Done {
     problems.extend(found);
     if let Some(policy) = &policy {
         problems.extend(rules::problems(context, config.as_ref(), &files, policy)?);
-        problems.extend(config.as_ref().and_then(|config| unstaffed(context, config, policy)));
+        if let Some(config) = &config {
+            problems.extend(unstaffed(context, config, policy));
+            problems.extend(unserved(context, config, policy)?);
+        }
     }
     show(context, &problems)?;
     if any_error(&problems) {
@@ -49,15 +58,54 @@ fn unstaffed(context: &Context, config: &Config, policy: &Policy) -> Option<Prob
     if !promised || told || policy.calendar.is_always_open() {
         return None;
     }
-    let name = context.config_path().display().to_string();
-    Some(Problem {
-        source: Arc::new(Source { name, text: String::new() }),
+    Some(warning(
+        &context.config_path(),
+        "answers are promised around the clock, the working hours cover a part of the week, and nobody is notified",
+        "[[notify]] with mail = [\"…\"] reaches a person, also at night",
+    ))
+}
+
+/// Customers of a plan that `plans.toml` has no longer are served as if they had none.
+fn unserved(context: &Context, config: &Config, policy: &Policy) -> Result<Option<Problem>, Failure> {
+    if !config.has_database() {
+        return Ok(None);
+    }
+    let now = context.now(policy.calendar.zone())?;
+    let rows = context.store(config)?.read(|tx| tx.customers(None))?;
+    let unserved: BTreeMap<&str, &str> = rows
+        .iter()
+        .filter(|row| policy.plans.plan(&row.plan).is_none() && row.until.is_none_or(|until| now < until))
+        .map(|row| (row.key.as_str(), row.plan.as_str()))
+        .collect();
+    let mut named: Vec<String> =
+        unserved.iter().take(NAMED).map(|(key, plan)| format!("{} ({})", shown(key), shown(plan))).collect();
+    if unserved.len() > NAMED {
+        named.push(format!("… and {} more", unserved.len() - NAMED));
+    }
+    let customers = match unserved.len() {
+        0 => return Ok(None),
+        1 => "1 customer has".to_owned(),
+        count => format!("{count} customers have"),
+    };
+    Ok(Some(warning(
+        &config.state_dir.join(DATABASE),
+        &format!(
+            "{customers} a plan that is not in plans.toml, which counts for no more than the default {}: {}",
+            policy.plans.default.id,
+            named.join(", ")
+        ),
+        "put the plan back, or give them another: `acuse customers set KEY --plan …`, or import the directory anew",
+    )))
+}
+
+fn warning(file: &Path, message: &str, hint: &str) -> Problem {
+    Problem {
+        source: Arc::new(Source { name: file.display().to_string(), text: String::new() }),
         span: None,
         severity: Severity::Warning,
-        message: "answers are promised around the clock, the working hours cover a part of the week, and nobody is notified"
-            .to_owned(),
-        hint: Some("[[notify]] with mail = [\"…\"] reaches a person, also at night".to_owned()),
-    })
+        message: message.to_owned(),
+        hint: Some(hint.to_owned()),
+    }
 }
 
 /// Prints the problems as people or programs read them (docs/json.md), in the order of the files.

@@ -21,6 +21,7 @@ pub fn whois(context: &Context, store: &Store, text: &str, policy: &Policy, now:
         store.read(|tx| Ok((tx.customers_at(&address)?, tx.customer_of(&address, &policy.plans, now)?)))?;
     let because = found.as_ref().map_or(PlanBecause::Default, |customer| customer.by);
     let plan = found.as_ref().map_or(&policy.plans.default.id, |customer| &customer.plan);
+    let served_as = &policy.plans.plan_or_default(plan).id;
     let decides = rows.iter().position(|row| found.as_ref().is_some_and(|found| is_taken(row, found, now)));
     let rows: Vec<(&CustomerRow, &str)> = (0..)
         .zip(&rows)
@@ -34,10 +35,17 @@ pub fn whois(context: &Context, store: &Store, text: &str, policy: &Policy, now:
         let rows =
             rows.iter().map(|(row, standing)| json!({ "row": document(row, zone), "standing": standing }));
         return context.json(&json!({
-            "address": address.address, "plan": plan, "because": because, "rows": rows.collect::<Vec<_>>(),
+            "address": address.address, "plan": plan, "served_as": served_as, "because": because,
+            "rows": rows.collect::<Vec<_>>(),
         }));
     }
     context.line(format!("{}  {plan}  ({})", address.address, because.as_str()))?;
+    if plan != served_as {
+        context.line(format!(
+            "plans.toml has no plan `{}`: served as {served_as}, the default",
+            shown(plan.as_str())
+        ))?;
+    }
     if rows.is_empty() {
         return context.line("no row names it, nor its domain: the default of plans.toml");
     }
