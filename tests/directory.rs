@@ -253,9 +253,51 @@ fn a_truncated_export_demotes_nobody() {
         refused(&text, &[], "0 would vanish and 100 get a lower plan or none");
     }
     refused("key,plan\n", &["--dry-run"], "100 would vanish");
+    let cut = export(100, "n2");
+    let cut = cut.trim_end();
+    let (code, _, said) = import(&site, "next.csv", cut, &[]);
+    assert_eq!(code, USAGE);
+    assert!(
+        said.contains("next.csv:101: the last line does not end") && said.contains("a newline"),
+        "{said}"
+    );
+    let json = "{\"key\": \"cliente99@empresa99.example\", \"plan\": \"n1\"}";
+    let (code, _, said) = import(&site, "next.jsonl", &json.replace('}', ""), &["--max-shrink", "100"]);
+    assert!(code == USAGE && said.contains("next.jsonl:1: the last line does not end"), "{said}");
+    let (_, _, said) = import(&site, "next.jsonl", json, &[]);
+    assert!(said.contains("99 would vanish"), "a closed object proves itself: {said}");
     assert_eq!(import(&site, "next.csv", &export(80, "n2"), &[]).0, 0);
     assert_eq!(import(&site, "next.csv", "key,plan\n", &["--max-shrink", "100"]).0, 0);
     assert_eq!(site.json(&["customers", "list"]), json!([]));
+}
+
+#[test]
+fn the_few_who_pay_are_guarded_apart_from_the_many_who_do_not() {
+    let site = site();
+    let export = |paying: &[&str]| {
+        let mut text = "key,plan\n".to_owned();
+        (0..95).for_each(|n| writeln!(text, "cliente{n}@empresa.example,n1").unwrap());
+        paying.iter().zip(0..).for_each(|(plan, n)| writeln!(text, "@premium{n}.example,{plan}").unwrap());
+        text
+    };
+    assert_eq!(import(&site, "all.csv", &export(&["n2", "n3", "n2", "n3", "n2"]), &[]).0, 0);
+    for (next, says) in [
+        (export(&["n1"; 5]), "of 5 imported keys with a plan above n1 0 would vanish and 5 get a lower plan"),
+        (
+            export(&["n2", "n2", "n2"]),
+            "of 5 imported keys with a plan above n1 2 would vanish and 1 get a lower",
+        ),
+    ] {
+        let (code, _, said) = import(&site, "next.csv", &next, &[]);
+        assert!(code == FINDINGS && said.contains(says), "{says} in:\n{said}");
+        assert_eq!(whois(&site, "ana@premium3.example", NOW).0, "n3");
+    }
+    assert_eq!(
+        import(&site, "next.csv", &export(&["n2", "n3", "n2", "n3"]), &[]).0,
+        0,
+        "one of five has left"
+    );
+    assert_eq!(import(&site, "next.csv", &export(&["n1"; 5]), &["--max-shrink", "100"]).0, 0);
 }
 
 #[test]

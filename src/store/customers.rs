@@ -68,17 +68,10 @@ pub struct Import {
     pub removed: Vec<(String, Vec<CustomerRow>)>,
     /// Keys with other rows than before: those, then the new ones.
     pub changed: Vec<(String, Vec<CustomerRow>, Vec<CustomerRow>)>,
-    /// How many keys are as before.
-    pub unchanged: usize,
+    /// Keys that are as before, with their rows.
+    pub unchanged: Vec<(String, Vec<CustomerRow>)>,
     /// Keys that a person set, whose rows stay as they are.
     pub by_hand: Vec<String>,
-}
-
-impl Import {
-    /// How many imported keys there were.
-    pub fn before(&self) -> usize {
-        self.removed.len() + self.changed.len() + self.unchanged
-    }
 }
 
 type ByKey = BTreeMap<String, Vec<CustomerRow>>;
@@ -146,7 +139,7 @@ impl Tx<'_> {
             match old.remove(&key) {
                 _ if by_hand.contains(&key) => import.by_hand.push(key),
                 None => import.added.push((key, rows)),
-                Some(before) if before == rows => import.unchanged += 1,
+                Some(before) if before == rows => import.unchanged.push((key, rows)),
                 Some(before) => import.changed.push((key, before, rows)),
             }
         }

@@ -15,6 +15,7 @@ use crate::cli::context::{Context, shown, tell};
 use crate::cli::report::{Code, Done, Failure};
 use crate::plan::Plans;
 use crate::store::{CustomerRow, Import, Store};
+use crate::ticket::PlanId;
 
 /// Lines of each kind of change that are shown to people.
 const SHOWN: usize = 20;
@@ -30,8 +31,8 @@ pub struct ImportArgs {
     /// Show what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Refuse when more than so many percent of the imported keys would vanish or get a lower plan: a truncated export
-    /// must not demote everybody
+    /// Refuse when more than so many percent of the imported keys, or of those above the default plan, would vanish or
+    /// get a lower plan: a truncated export must not demote everybody
     #[arg(long, value_name = "PERCENT", default_value = "20", value_parser = percent)]
     max_shrink: u8,
 }
@@ -77,25 +78,36 @@ pub fn import(
     Ok(())
 }
 
-/// Refuses a file that takes too much away of what is in force.
+/// Refuses a file that takes too much away of what is in force: from all keys, or from the few of them that pay for more
+/// than the default plan.
 fn guard(import: &Import, args: &ImportArgs, plans: &Plans, now: Timestamp) -> Done {
+    let place = |id: &PlanId| plans.plans.iter().position(|plan| plan.id == *id);
     let rank = |rows: &[CustomerRow]| {
         let rows = rows.iter().filter(|row| row.holds_at(now));
-        rows.filter_map(|row| plans.plans.iter().position(|plan| plan.id == row.plan)).max()
+        rows.filter_map(|row| place(&row.plan)).max()
     };
-    let demoted = import.changed.iter().filter(|(_, old, new)| rank(new) < rank(old)).count();
-    let (removed, before) = (import.removed.len(), import.before());
-    if (removed + demoted) * 100 <= before * usize::from(args.max_shrink) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Code::Findings,
-        format!(
-            "of {before} imported keys {removed} would vanish and {demoted} get a lower plan or none, more than {} %: nothing is written",
-            args.max_shrink
-        ),
-    )
-    .hint("is the export whole? If it is, allow more with --max-shrink"))
+    let default = &plans.default.id;
+    let refused = |whose: &str, counts: &dyn Fn(&[CustomerRow]) -> bool| {
+        let removed = import.removed.iter().filter(|(_, old)| counts(old)).count();
+        let stay = import.unchanged.iter().filter(|(_, old)| counts(old)).count();
+        let changed: Vec<_> = import.changed.iter().filter(|(_, old, _)| counts(old)).collect();
+        let demoted = changed.iter().filter(|(_, old, new)| rank(new) < rank(old)).count();
+        let (lost, before) = (removed + demoted, removed + stay + changed.len());
+        (lost * 100 > before * usize::from(args.max_shrink)).then(|| {
+            format!(
+                "of {before} imported keys{whose} {removed} would vanish and {demoted} get a lower plan or none, \
+                 more than {} %: nothing is written",
+                args.max_shrink
+            )
+        })
+    };
+    let of_all = refused("", &|_| true);
+    let why = of_all
+        .or_else(|| refused(&format!(" with a plan above {default}"), &|old| rank(old) > place(default)));
+    why.map_or(Ok(()), |why| {
+        Err(Failure::new(Code::Findings, why)
+            .hint("is the export whole? If it is, allow more with --max-shrink"))
+    })
 }
 
 /// Every row of the file, or every line that is wrong.
@@ -171,7 +183,7 @@ fn summary(import: &Import, rows: usize) -> String {
         import.added.len(),
         import.removed.len(),
         import.changed.len(),
-        import.unchanged,
+        import.unchanged.len(),
         import.by_hand.len()
     )
 }
@@ -185,7 +197,7 @@ fn changes_document(import: &Import, dry_run: bool, zone: &TimeZone) -> Value {
         "changed": import.changed.iter()
             .map(|(key, old, new)| json!({ "key": key, "from": rows(old), "to": rows(new) }))
             .collect::<Vec<_>>(),
-        "unchanged": import.unchanged,
+        "unchanged": import.unchanged.len(),
         "by_hand": import.by_hand,
     })
 }

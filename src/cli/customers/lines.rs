@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use csv::StringRecord;
+use serde::de::IgnoredAny;
 
 use super::row::Line;
 use crate::cli::context::{read, shown};
@@ -22,7 +23,23 @@ pub fn lines(file: &Path) -> Result<Lines, Failure> {
     })?;
     let text = text.trim_start_matches('\u{FEFF}');
     let is_json = file.extension().is_some_and(|extension| extension == "jsonl");
+    whole(file, text, is_json)?;
     if is_json { Ok(json_lines(text)) } else { csv_lines(file, text) }
+}
+
+/// A last line that does not end may be the first half of one: a plan, a name or a date would be cut short without a trace.
+/// An object of JSON that is closed proves itself.
+fn whole(file: &Path, text: &str, is_json: bool) -> Result<(), Failure> {
+    let last = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+    if last.trim().is_empty() || is_json && serde_json::from_str::<IgnoredAny>(last).is_ok() {
+        return Ok(());
+    }
+    let line = text.lines().count();
+    Err(Failure::new(
+        Code::Usage,
+        format!("{}:{line}: the last line does not end: the file is probably cut off", file.display()),
+    )
+    .hint("export it again; if nothing is missing, put a newline at its end"))
 }
 
 fn json_lines(text: &str) -> Lines {
