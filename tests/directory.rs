@@ -181,6 +181,32 @@ fn what_spreadsheets_and_databases_write_is_read() {
     let numbered = "{\"key\": \"ana@cliente.example\", \"plan\": \"n2\", \"id\": 1203}\n";
     assert_eq!(import(&site, "a.jsonl", numbered, &[]).0, 0);
     assert_eq!(site.json(&["customers", "show", "ana@cliente.example"])[0]["id"], "1203");
+    // as `mysql --batch` writes it: tabs, no quotes, NULL for nothing, and MySQL's date for none
+    let batch = "key\tplan\tname\tlanguage\tfrom\tuntil\tid\n\
+        ana@cliente.example\tn2\t\"La Tienda, de Ana\tNULL\t2026-01-01 00:00:00\t0000-00-00\t7\n\
+        eva@cliente.example\tn3\tNULL\t\t0000-00-00 00:00:00\t2027-03-31\tNULL\n";
+    assert_eq!(import(&site, "clientes.tsv", batch, &["--max-shrink", "100"]).0, 0);
+    let rows = site.json(&["customers", "list"]);
+    assert_eq!(rows.as_array().unwrap().len(), 2, "{rows}");
+    let of = |row: usize| ["name", "language", "from", "until", "id"].map(|key| rows[row][key].clone());
+    assert_eq!(
+        of(0),
+        [
+            json!("\"La Tienda, de Ana"),
+            json!(null),
+            json!("2026-01-01T00:00:00-05:00"),
+            json!(null),
+            json!("7")
+        ]
+    );
+    assert_eq!(
+        of(1),
+        [json!(null), json!(null), json!(null), json!("2027-04-01T00:00:00-05:00"), json!(null)]
+    );
+    // as a spreadsheet writes it
+    let quoted = "sep=\t\r\nkey\tplan\tname\r\nana@cliente.example\tn2\t\"Pérez, \"\"Ana\"\"\"\r\n";
+    assert_eq!(import(&site, "clientes.tsv", quoted, &["--max-shrink", "100"]).0, 0);
+    assert_eq!(site.json(&["customers", "show", "ana@cliente.example"])[0]["name"], "Pérez, \"Ana\"");
     assert!(import(&site, "a.csv", "key,plan,Key\n", &[]).2.contains("column `Key` stands twice"));
 }
 

@@ -1,4 +1,4 @@
-//! `acuse customers import`: the directory as another system exports it, CSV or JSON Lines.
+//! `acuse customers import`: the directory as another system exports it, CSV, TSV or JSON Lines.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const SHOWN: usize = 20;
 /// `acuse customers import`
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// CSV with a header, or JSON Lines when its name ends in .jsonl: key, plan, and as you have them name, language,
+    /// CSV or TSV with a header, or JSON Lines when its name ends in .jsonl: key, plan, and as you have them name, language,
     /// from, until, id. It is the whole directory: what an earlier import had and this one does not is removed; what
     /// `customers set` made stays
     #[arg(value_name = "FILE")]

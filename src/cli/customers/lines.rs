@@ -1,4 +1,4 @@
-//! A directory's file, CSV or JSON Lines: its rows as written, each with the number of its line.
+//! A directory's file, CSV, TSV or JSON Lines: its rows as written, each with the number of its line.
 
 use std::path::Path;
 
@@ -56,16 +56,21 @@ fn json_error(error: &serde_json::Error) -> String {
     format!("{} (column {column})", message.strip_suffix(&place).unwrap_or(&message))
 }
 
-/// Fields may be divided by commas or, as spreadsheets do where the comma is decimal, by semicolons.
+/// Fields may be divided by commas, by semicolons, as spreadsheets do where the comma is decimal, or by tabs, as databases do.
 fn csv_lines(file: &Path, text: &str) -> Result<Lines, Failure> {
     let (separator, text) = match separator(text) {
         Some((separator, rest)) => (Some(separator), rest),
         None => (None, text),
     };
     let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let delimiter = separator.unwrap_or(if header.contains(';') { b';' } else { b',' });
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let told_by_header = [b'\t', b';'].into_iter().find(|delimiter| header.as_bytes().contains(delimiter));
+    let delimiter = separator.or(told_by_header).unwrap_or(b',');
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        // `mysql --batch` quotes nothing: a name that begins with a quote must not swallow the lines below it
+        .quoting(delimiter != b'\t')
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
     let mut count = LineCount { text: text.as_bytes(), at: 0, line: 1 + u64::from(separator.is_some()) };
     let top = count.at(0);
     let refuse = |message: String, hint: String| {
@@ -87,10 +92,11 @@ fn csv_lines(file: &Path, text: &str) -> Result<Lines, Failure> {
         return Err(refuse(format!("no column `{missing}`"), known));
     }
     let places = COLUMNS.map(place);
+    let unquote = if delimiter == b'\t' { unquoted } else { str::to_owned };
     let mut lines = Vec::new();
     for record in reader.records() {
         lines.push(match record {
-            Ok(record) => (count.of(record.position()), Ok(line(&record, places))),
+            Ok(record) => (count.of(record.position()), Ok(line(&record, places, unquote))),
             Err(error) => (count.of(error.position()), Err(wrong_width(&error))),
         });
     }
@@ -100,7 +106,7 @@ fn csv_lines(file: &Path, text: &str) -> Result<Lines, Failure> {
 /// The `sep=;` with which a spreadsheet may begin, and what follows it.
 fn separator(text: &str) -> Option<(u8, &str)> {
     let (first, rest) = text.split_once('\n')?;
-    match first.trim_end().as_bytes() {
+    match first.trim_end_matches(['\r', ' ']).as_bytes() {
         [s, e, p, b'=', separator] if [s, e, p].map(u8::to_ascii_lowercase) == *b"sep" => {
             Some((*separator, rest))
         }
@@ -108,11 +114,19 @@ fn separator(text: &str) -> Option<(u8, &str)> {
     }
 }
 
-fn line(record: &StringRecord, places: [Option<usize>; 7]) -> Line {
-    let field = |place: Option<usize>| place.and_then(|place| record.get(place)).map(str::to_owned);
-    let [key, plan, name, language, from, until, id] = places.map(field);
+fn line(record: &StringRecord, places: [Option<usize>; 7], unquote: fn(&str) -> String) -> Line {
+    let field = |place: Option<usize>| place.and_then(|place| record.get(place)).map(unquote);
+    let [key, plan, optional @ ..] = places.map(field);
     let (key, plan) = (key.unwrap_or_default(), plan.unwrap_or_default());
+    // what MySQL's client and phpMyAdmin write for no value
+    let [name, language, from, until, id] = optional.map(|text| text.filter(|text| text != "NULL"));
     Line { key, plan, name, language, from, until, id, _kind: None }
+}
+
+/// A field of TSV without the quotes in which it stands as a whole: databases write none, spreadsheets do.
+fn unquoted(field: &str) -> String {
+    let inner = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.map_or_else(|| field.to_owned(), |inner| inner.replace("\"\"", "\""))
 }
 
 /// Numbers lines at growing offsets: the CSV reader's own numbers are wrong after CRLF and after empty lines.

@@ -86,8 +86,11 @@ pub fn row(line: &Line, plans: &Plans, zone: &TimeZone) -> Result<CustomerRow, W
         Wrong::new(what, format!("the plans are {}", known.join(", ")))
     })?;
     let language = given(&line.language).map(|text| language(&text)).transpose()?;
-    let from = given(&line.from).map(|text| begins(&text, zone)).transpose()?;
-    let until = given(&line.until).map(|text| ends(&text, zone)).transpose()?.flatten();
+    // MySQL's `0000-00-00`, with an hour or without, is no date
+    let dated =
+        |text: &Option<String>| given(text).filter(|text| !text.trim_start().starts_with("0000-00-00"));
+    let from = dated(&line.from).map(|text| begins(&text, zone)).transpose()?;
+    let until = dated(&line.until).map(|text| ends(&text, zone)).transpose()?.flatten();
     if let (Some(from), Some(until)) = (from, until)
         && from >= until
     {
