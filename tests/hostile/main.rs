@@ -1,5 +1,5 @@
 //! Mail servers that lie, stall, hang up and attack, and the real daemon before them: each script has a mailbox of its
-//! own, and beside them is one on a server that behaves.
+//! own, and beside them is one on a server that behaves. `relays` does the same to the acknowledgements.
 //!
 //! Whatever happens, no mail is lost and none is a ticket twice (I1, I4), the calm mailbox goes on (I11), nothing is
 //! tried without a wait, and memory stays bounded (I12). `just hostile` prints the table.
@@ -28,6 +28,7 @@ mod support;
 
 mod answers;
 mod folders;
+mod relays;
 mod sessions;
 
 /// A daemon may take so much memory, whatever it meets (I12): a debug build with one script at each of its mailboxes.
@@ -156,13 +157,6 @@ impl Siege {
         lines.map(wait).collect()
     }
 
-    /// The most memory that the daemon ever had, MiB.
-    fn peak(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.site.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-    }
-
     /// All is well again: every mail is a ticket, acknowledged once, and settled.
     fn end(self) -> Value {
         let opened = [("opened", self.mails as u64)];
@@ -198,7 +192,7 @@ impl Siege {
         }
         let log = self.site.log();
         assert!(!log.contains("panicked") && !log.contains('\u{1b}') && !log.contains(PASSWORD), "{log}");
-        let peak = self.peak();
+        let peak = peak(&self.site);
         assert!(peak < MOST_MEMORY_MIB, "{peak} MiB");
         assert!(self.site.stop().success());
         let Self { script, began, hostile, .. } = &self;
@@ -206,6 +200,13 @@ impl Siege {
         eprintln!("| {script} | {servers} | {connections} | {seconds:.1} s | {peak} MiB |");
         check
     }
+}
+
+/// The most memory that a daemon ever had, MiB.
+fn peak(site: &Site) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", site.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
 /// A script in which each server plays one fault, so many times, and is itself again: all mails become tickets.

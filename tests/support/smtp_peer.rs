@@ -64,6 +64,12 @@ pub enum Fault {
     Drop,
     /// The usual reply, this much later.
     Delay(Duration),
+    /// The usual reply, byte by byte, with so many milliseconds between; whoever leaves meanwhile was never told.
+    Drip(u64),
+    /// These bytes again and again, until the client leaves.
+    Endless(&'static str),
+    /// The usual reply, and a reset right behind it.
+    Reset,
 }
 
 /// What became of a mail whose final dot arrived.

@@ -3,11 +3,17 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use rustix::net::sockopt::set_socket_linger;
+
 use super::{Fate, Fault, Mail, Recipient, Shared, Step};
+
+/// A drip with such pauses, in milliseconds, outlasts the client's patience.
+const SLOW: u64 = 100;
 
 /// Serves a connection until either side ends it.
 pub fn serve(shared: &Shared, stream: TcpStream) {
@@ -178,7 +184,10 @@ impl Session<'_> {
         let fault = self.shared.lock().fault(Step::Dot);
         if let Some(Fault::Reply(reply)) = &fault {
             mail.fate = Fate::Refused((*reply).to_owned());
-        } else if !matches!(fault, Some(Fault::Silent | Fault::Drop)) {
+        } else if !matches!(
+            fault,
+            Some(Fault::Silent | Fault::Drop | Fault::Drip(SLOW..) | Fault::Endless(_))
+        ) {
             mail.fate = Fate::Accepted;
         }
         let deliver = self.shared.lock().deliver.clone();
@@ -222,6 +231,21 @@ impl Session<'_> {
             Some(Fault::Delay(time)) => {
                 thread::sleep(time);
                 self.say(usual)
+            }
+            Some(Fault::Drip(pause)) => {
+                for byte in format!("{usual}\r\n").as_bytes() {
+                    self.writer.write_all(&[*byte])?;
+                    thread::sleep(Duration::from_millis(pause));
+                }
+                Ok(Some(true))
+            }
+            Some(Fault::Endless(bytes)) => loop {
+                self.writer.write_all(bytes.as_bytes())?;
+            },
+            Some(Fault::Reset) => {
+                self.say(usual)?;
+                set_socket_linger(&self.writer, Some(Duration::ZERO))?; // closing resets
+                Ok(None)
             }
         }
     }
