@@ -430,3 +430,33 @@ fn customers_of_a_plan_that_is_gone_are_counted_and_told() {
     fs::remove_file(site.state_dir().join("acuse.db")).unwrap();
     assert_eq!(warned(), [""; 0], "no database yet is no error");
 }
+
+#[test]
+fn a_plan_that_begins_later_takes_nothing_away_today_and_what_is_replaced_is_told() {
+    let site = site();
+    let file =
+        "key,plan,name,from,until\nana@cliente.example,n2,Ana,,\nana@cliente.example,n1,Ana,2027-06-01,\n";
+    assert_eq!(import(&site, "clientes.csv", file, &[]).0, 0);
+    let set = |options: &[&str]| {
+        let output =
+            site.acuse(&[&["customers", "set", "ana@cliente.example", "--now", NOW], options].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = set(&["--plan", "n3", "--from", "2027-01-01"]);
+    assert!(told.contains("replaced: ana@cliente.example  n1, «Ana», from 2027-06-01 00:00"), "{told}");
+    assert!(told.contains("tickets that are open keep the plan"), "{told}");
+    assert!(!told.contains("n2"), "it goes on until then: {told}");
+    let plan = |at: &str| whois(&site, "ana@cliente.example", at).0;
+    assert_eq!([plan(NOW), plan("2026-12-31T23:59:59"), plan("2027-01-01T00:00")], ["n2", "n2", "n3"]);
+    assert_eq!(plan("2027-07-01T00:00"), "n3");
+    assert_eq!(import(&site, "clientes.csv", file, &[]).0, 0);
+    assert_eq!(plan("2027-01-01T00:00"), "n3", "a person's word stands");
+
+    assert!(!set(&["--plan", "n3", "--from", "2027-01-01"]).contains("replaced"), "the same again");
+    let told = set(&["--plan", "n1"]);
+    for gone in ["n2, «Ana», until 2027-01-01 00:00", "n3, «Ana», from 2027-01-01 00:00"] {
+        assert!(told.contains(gone), "{gone} in {told}");
+    }
+    assert_eq!(site.json(&["customers", "show", "ana@cliente.example"]).as_array().unwrap().len(), 1);
+}

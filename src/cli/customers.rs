@@ -10,7 +10,7 @@ mod lines;
 mod row;
 mod whois;
 
-use super::context::{Context, for_people, rfc3339, shown, table};
+use super::context::{Context, for_people, rfc3339, shown, table, tell};
 use super::report::{Code, Done, Failure};
 use crate::config::Secrets;
 use crate::store::{CustomerRow, KeyKind};
@@ -26,7 +26,7 @@ pub enum CustomersVerb {
         /// The address or domain
         key: String,
     },
-    /// Give an address or a domain a plan, whatever an import says
+    /// Give an address or a domain a plan, whatever an import says, in the place of the rows that it has
     Set(SetArgs),
     /// Remove the rows of an address or domain
     Remove {
@@ -59,7 +59,7 @@ pub struct SetArgs {
     /// Their id in your own directory: the same id is the same customer
     #[arg(long)]
     id: Option<String>,
-    /// The first day, or instant, that it holds
+    /// The first day, or instant, that it holds; what holds before it stays until then
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
     /// The last day that it holds, or the instant that it ends
@@ -104,8 +104,11 @@ pub fn customers(context: &Context, verb: &CustomersVerb) -> Done {
         }
         CustomersVerb::Set(args) => {
             let row = row::row(&args.line(), &policy.plans, zone)?;
-            store.transaction(|tx| tx.set_customer(&row, now))?;
-            print(context, &store.read(|tx| tx.customers(Some(&row.key)))?, zone)
+            let replaced = store.transaction(|tx| tx.set_customer(&row, now))?;
+            print(context, &store.read(|tx| tx.customers(Some(&row.key)))?, zone)?;
+            replaced.iter().for_each(|row| tell(format!("replaced: {}", in_words(row, zone))));
+            tell("tickets that are open keep the plan that they were opened with");
+            Ok(())
         }
         CustomersVerb::Remove { key } => {
             let (key, _) = key_of(key)?;
@@ -122,6 +125,22 @@ pub fn customers(context: &Context, verb: &CustomersVerb) -> Done {
 
 fn key_of(text: &str) -> Result<(String, KeyKind), Failure> {
     Ok(row::parse_key(text)?)
+}
+
+/// A row that is no longer there, so that it can be set again.
+fn in_words(row: &CustomerRow, zone: &TimeZone) -> String {
+    let instant = |word: &str, at: Option<Timestamp>| {
+        at.map(|at| format!("{word} {}", for_people(&at.to_zoned(zone.clone()))))
+    };
+    let parts = [
+        Some(shown(row.plan.as_str())),
+        row.name.as_deref().map(|name| format!("«{}»", shown(name))),
+        row.language.map(|language| language.as_str().to_owned()),
+        row.code.as_deref().map(|id| format!("id {}", shown(id))),
+        instant("from", row.from),
+        instant("until", row.until),
+    ];
+    format!("{}  {}", shown(&row.key), parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 /// A row as JSON, with the keys that an import reads.

@@ -82,19 +82,29 @@ const OWN: &str = "SELECT customer FROM customer_key CROSS JOIN customer ON cust
                    WHERE key = ?1 AND code IS NULL";
 
 impl Tx<'_> {
-    /// Puts a row in the place of what a person or an import had set for its key. Name and language that it does not
-    /// have stay. A key that is new gets a customer of its own, or joins the customer of that code.
-    pub fn set_customer(&self, row: &CustomerRow, now: Timestamp) -> Result<()> {
-        let known = self.customers(Some(&row.key))?.into_iter().next();
+    /// Puts a row in the place of what a person or an import had set for its key, and gives back what it took away. What
+    /// holds before a row that begins later goes on until then. Name and language that the row does not have stay. A key that
+    /// is new gets a customer of its own, or joins the customer of that code.
+    pub fn set_customer(&self, row: &CustomerRow, now: Timestamp) -> Result<Vec<CustomerRow>> {
+        let known = self.customers(Some(&row.key))?;
         let row = CustomerRow {
-            name: row.name.clone().or_else(|| known.as_ref()?.name.clone()),
-            language: row.language.or_else(|| known.as_ref()?.language),
-            code: row.code.clone().or_else(|| known.as_ref()?.code.clone()),
+            name: row.name.clone().or_else(|| known.first()?.name.clone()),
+            language: row.language.or_else(|| known.first()?.language),
+            code: row.code.clone().or_else(|| known.first()?.code.clone()),
             ..row.clone()
         };
-        self.put(&row.key, std::slice::from_ref(&row), false)?;
+        let begins = row.from.filter(|from| *from > now);
+        let (before, replaced): (Vec<CustomerRow>, Vec<CustomerRow>) = known
+            .into_iter()
+            .filter(|known| *known != row)
+            .partition(|known| begins.is_some() && known.from < begins);
+        let until = |known: &CustomerRow| [known.until, begins].into_iter().flatten().min();
+        let before = before.into_iter().map(|known| CustomerRow { until: until(&known), ..known });
+        let rows: Vec<CustomerRow> = before.chain([row.clone()]).collect();
+        self.put(&row.key, &rows, false)?;
         self.drop_keyless()?;
-        self.event(now, None, None, "customer_set", &json!({ "key": row.key, "plan": row.plan }))
+        self.event(now, None, None, "customer_set", &json!({ "key": row.key, "plan": row.plan }))?;
+        Ok(replaced)
     }
 
     /// Removes every row of a key; whether there was any.
