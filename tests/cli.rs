@@ -159,6 +159,25 @@ fn explain_speaks_json() {
 }
 
 #[test]
+fn explain_says_of_whom_it_did_not_ask_the_directory() {
+    let file = "fixtures/mail/outage-es.eml";
+    let page = text(&["explain", file, "--now", NOW]);
+    assert!(page.contains("The directory was not asked") && page.contains("--config"), "{page}");
+    let page = text(&["explain", "--text", "hola", "--now", NOW]);
+    assert!(page.contains("Words have no sender"), "{page}");
+    assert!(text(&["explain", file, "--plan", "n3", "--now", NOW]).contains("Named on the command line."));
+
+    let site = builder().init();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/mail/outage-es.eml");
+    let page = site.text(&["explain", file, "--now", NOW]);
+    assert!(page.contains("Nobody knows the address"), "{page}");
+    let from = site.json(&["explain", file])["message"]["from"]["address"].as_str().unwrap().to_owned();
+    site.text(&["customers", "set", &from, "--plan", "n3"]);
+    let page = site.text(&["explain", file, "--now", NOW]);
+    assert!(page.contains("n3, Nivel 3 (Premium). The customer directory has a row"), "{page}");
+}
+
+#[test]
 fn explain_knows_plans_files_and_that_nothing_matches() {
     let premium =
         json(&["explain", "--text", "necesito un reporte", "--plan", "n3", "--at", "2026-09-20T23:00"]);

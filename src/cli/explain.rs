@@ -56,10 +56,33 @@ pub struct Explained {
     pub mailed_at: Option<Timestamp>,
     /// The policy that explains it now.
     pub policy: Policy,
+    /// Why nobody looked the sender up; `None`: somebody did.
+    pub unasked: Option<Unasked>,
     /// Who we are.
     pub site: Site,
     /// Of a ticket: what came after.
     pub now: Option<Now>,
+}
+
+/// Why the customer directory was not asked for the sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unasked {
+    /// Words on the command line are nobody's.
+    NoSender,
+    /// No configuration with a database was named.
+    NoDirectory,
+}
+
+impl Unasked {
+    /// What a person reads in the place of the reason for the default plan.
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::NoSender => "Words have no sender: the default of plans.toml; --plan tries another.",
+            Self::NoDirectory => {
+                "The directory was not asked: the default of plans.toml; --config FILE names one that is."
+            }
+        }
+    }
 }
 
 /// Explains a mail, a ticket or a text.
@@ -88,6 +111,11 @@ pub fn of_mail(
         Some(text) => time(text, zone)?,
         None => context.now(zone)?,
     };
+    let unasked = match &config {
+        _ if file.is_none() => Some(Unasked::NoSender),
+        Some(config) if config.has_database() => None,
+        _ => Some(Unasked::NoDirectory),
+    };
     let message = ingest::read(raw, Reading::Whole);
     let arrival = Arrival { mailbox: "explain".to_owned(), recipient: None, received: now, backlog: false };
     let mut facts = known_facts(context, config.as_ref(), &message, &arrival, &site, &policy, now)?;
@@ -102,7 +130,17 @@ pub fn of_mail(
     let verdict = classify(&message, &policy);
     let decision = triage(&message, &verdict, &arrival, &facts, &site, &policy, now);
     let customer_name = facts.customer.and_then(|customer| customer.name);
-    Ok(Explained { file, message, decision, customer_name, mailed_at: None, now: None, policy, site })
+    Ok(Explained {
+        file,
+        message,
+        decision,
+        customer_name,
+        mailed_at: None,
+        now: None,
+        policy,
+        unasked,
+        site,
+    })
 }
 
 /// What the database knows, where a configuration with one was named.
@@ -151,6 +189,7 @@ fn of_ticket(context: &Context, what: &str) -> Result<Explained, Failure> {
         customer_name: None,
         mailed_at,
         policy,
+        unasked: None,
         site: config.site,
         now,
     })
@@ -251,7 +290,11 @@ fn page(context: &Context, explained: &Explained) -> String {
         row(name, text);
     }
     let plan = policy.plans.plan_or_default(&decision.plan.id);
-    row("plan", format!("{}, {}. {}", decision.plan.id, plan.name.es, decision.plan.because.meaning()));
+    let because = match (decision.plan.because, explained.unasked) {
+        (PlanBecause::Default, Some(unasked)) => unasked.meaning(),
+        (because, _) => because.meaning(),
+    };
+    row("plan", format!("{}, {}. {because}", decision.plan.id, plan.name.es));
     if let Some(promise) = &decision.promise {
         let local = |at| for_people(&policy.calendar.to_local(at));
         row("promise", plain(&words::promise(promise.window, decision.ack.language)));
