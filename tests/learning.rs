@@ -106,6 +106,7 @@ fn a_promise_that_nobody_heard_of_follows_a_person_s_word_and_so_does_its_acknow
     let message_id = site.json(&["outbox", "list"])[0]["message_id"].clone();
 
     let told = reclassify(&site, &number, &["--case", "outage"]);
+    assert_eq!(told["overdue"], false);
     assert_eq!(told["from"], json!({ "impact": "medium", "case": null }));
     assert_eq!(told["to"], json!({ "impact": "high", "case": "outage" }));
     assert_eq!((&told["promise"], &told["by"]), (&json!("replaced"), &json!("luz")));
@@ -142,7 +143,18 @@ fn a_promise_that_is_past_by_a_person_s_word_is_acknowledged_as_late() {
     let site = site();
     let number = ticket(&site, "ana", "Caja", PRINTER);
     let later = "2026-09-16T12:00:00-05:00";
-    site.text(&["tickets", "reclassify", &number, "--impact", "high", "--because", "caído", "--now", later]);
+    let told = site.text(&[
+        "tickets",
+        "reclassify",
+        &number,
+        "--impact",
+        "high",
+        "--because",
+        "caído",
+        "--now",
+        later,
+    ]);
+    assert!(told.contains("made anew: 2026-09-16 10:15, and is over: answer now"), "{told}");
     assert_eq!(site.json(&["outbox", "show", "1"])["kind"], "late");
     let listed = site.text(&["tickets", "list"]);
     assert!(!listed.contains("unclassified"), "{listed}");
@@ -160,6 +172,13 @@ fn a_promise_that_was_mailed_stays_and_nothing_more_is_mailed() {
     let told =
         stage.site.json(&["tickets", "reclassify", "1", "--impact", "high", "--because", "no facturan"]);
     assert_eq!((&told["promise"], &told["due_by"]), (&json!("stays"), &before["due_by"]));
+    assert_eq!(told["overdue"], false);
+    let late =
+        ["tickets", "reclassify", "1", "--impact", "high", "--because", "x", "--now", "2099-01-01T00:00"];
+    let told = stage.site.text(&late);
+    assert!(
+        told.contains("the promise that was mailed stays: ") && told.ends_with(", and is over: answer now\n")
+    );
     let page = stage.site.json(&["tickets", "show", "ACU-1"]);
     assert_eq!((&page["impact"], &page["promise"]), (&json!("high"), &before));
     assert_eq!(stage.count("SELECT count(*) FROM outbox"), 1);

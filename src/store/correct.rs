@@ -52,11 +52,15 @@ pub enum PromiseAfter {
         due_by: Timestamp,
         /// The customer has heard of it, or may have.
         told: bool,
+        /// It is too late to keep it.
+        overdue: bool,
     },
     /// Nobody has heard of it: that of the new impact stands in its place, from the same instant.
     Replaced {
         /// Until when.
         due_by: Timestamp,
+        /// It is too late to keep it.
+        overdue: bool,
     },
 }
 
@@ -74,8 +78,13 @@ impl PromiseAfter {
     pub fn due_by(self) -> Option<Timestamp> {
         match self {
             Self::None => None,
-            Self::Stays { due_by, .. } | Self::Replaced { due_by } => Some(due_by),
+            Self::Stays { due_by, .. } | Self::Replaced { due_by, .. } => Some(due_by),
         }
+    }
+
+    /// Whether it is too late to keep it.
+    pub fn is_overdue(self) -> bool {
+        matches!(self, Self::Stays { overdue: true, .. } | Self::Replaced { overdue: true, .. })
     }
 }
 
@@ -149,17 +158,19 @@ impl Tx<'_> {
     fn correct_promise(&self, ticket: i64, impact: Impact, setting: Setting<'_>) -> Result<PromiseAfter> {
         let Some(running) = self.running(ticket)? else { return Ok(PromiseAfter::None) };
         let Running { id, promise, told } = running;
+        let stays =
+            PromiseAfter::Stays { due_by: promise.due_by, told, overdue: promise.is_past(setting.now) };
         if told {
-            return Ok(PromiseAfter::Stays { due_by: promise.due_by, told });
+            return Ok(stays);
         }
         if promise.impact == impact {
             self.rewrite_unsent(id, id, &promise, setting)?;
-            return Ok(PromiseAfter::Stays { due_by: promise.due_by, told });
+            return Ok(stays);
         }
         let promise = self.promise_instead(ticket, &promise, impact, setting)?;
         let new = self.make_promise(ticket, &promise, setting)?;
         self.rewrite_unsent(id, new, &promise, setting)?;
-        Ok(PromiseAfter::Replaced { due_by: promise.due_by })
+        Ok(PromiseAfter::Replaced { due_by: promise.due_by, overdue: promise.is_past(setting.now) })
     }
 
     fn running(&self, ticket: i64) -> Result<Option<Running>> {

@@ -57,6 +57,7 @@ pub fn reclassify(
             "by": word.by, "because": word.because, "at": rfc3339(&local(now)),
             "promise": corrected.promise.as_str(),
             "due_by": corrected.promise.due_by().map(|at| rfc3339(&local(at))),
+            "overdue": corrected.promise.is_overdue(),
         }));
     }
     let called = |impact: &str, case: Option<&str>| {
@@ -71,17 +72,18 @@ pub fn reclassify(
         if was == is { format!("{name} stays {is}: confirmed") } else { format!("{name}: {was} → {is}") };
     let promise = match corrected.promise {
         PromiseAfter::None => "no promise runs".to_owned(),
-        PromiseAfter::Stays { due_by, told: true } => {
+        PromiseAfter::Stays { due_by, told: true, .. } => {
             format!("the promise that was mailed stays: {}", for_people(&local(due_by)))
         }
-        PromiseAfter::Stays { due_by, told: false } => {
+        PromiseAfter::Stays { due_by, told: false, .. } => {
             format!("the promise stays: {}", for_people(&local(due_by)))
         }
-        PromiseAfter::Replaced { due_by } => {
+        PromiseAfter::Replaced { due_by, .. } => {
             format!("the promise was not mailed yet, and is made anew: {}", for_people(&local(due_by)))
         }
     };
-    context.line(format!("{change}; {promise}"))
+    let over = if corrected.promise.is_overdue() { ", and is over: answer now" } else { "" };
+    context.line(format!("{change}; {promise}{over}"))
 }
 
 /// The impact and the case that were meant; the case's impact is the manual's to say.
