@@ -151,17 +151,34 @@ impl Relay {
         let unspeakable = |step| Outcome::Refused { reply: UNSPEAKABLE.to_owned(), step };
         let Ok(from) = mail.from.map(speakable).transpose() else { return unspeakable(Step::MailFrom) };
         let Ok(to) = speakable(mail.to) else { return unspeakable(Step::RcptTo) };
-        let mut conversation = match self.conversation().await {
-            Ok(conversation) => conversation,
-            Err(failure) => return failure.into_server_trouble(),
+        let used = match self.open.take() {
+            Some(mut open) => match open.envelope(mail, from.clone(), to.clone(), true).await {
+                Err(failure) if failure.came_before_the_mail() => None,
+                envelope => Some((open, envelope)),
+            },
+            None => None,
         };
-        match conversation.deliver(mail, from, to).await {
+        let (mut conversation, envelope) = match used {
+            Some(used) => used,
+            None => match self.connect().await {
+                Ok(mut new) => {
+                    let envelope = new.envelope(mail, from, to, false).await;
+                    (new, envelope)
+                }
+                Err(failure) => return failure.into_server_trouble(),
+            },
+        };
+        let sent = match envelope {
+            Ok(()) => conversation.content(mail).await,
+            Err(failure) => Err(failure),
+        };
+        match sent {
             Ok(reply) => {
                 self.open = Some(conversation);
                 Outcome::Sent { reply }
             }
             Err(failure) => {
-                if failure.leaves_connection_usable() {
+                if failure.leaves_connection_usable() && conversation.is_in_step() {
                     self.open = Some(conversation);
                 }
                 failure.into()
@@ -174,12 +191,14 @@ impl Relay {
         self.open.is_some()
     }
 
-    /// Logs in and sends nothing.
+    /// Logs in, where no connection is open, and sends nothing.
     ///
     /// # Errors
     /// The outcome that a mail would have.
     pub async fn probe(&mut self) -> Result<(), Outcome> {
-        self.open = Some(self.conversation().await.map_err(Failure::into_server_trouble)?);
+        if self.open.is_none() {
+            self.open = Some(self.connect().await.map_err(Failure::into_server_trouble)?);
+        }
         Ok(())
     }
 
@@ -190,13 +209,7 @@ impl Relay {
         }
     }
 
-    /// RSET shows whether a connection that lay idle still lives; a new one replaces it, nothing being sent yet.
-    async fn conversation(&mut self) -> Result<Conversation, Failure> {
-        if let Some(mut open) = self.open.take()
-            && open.reset().await.is_ok()
-        {
-            return Ok(open);
-        }
+    async fn connect(&self) -> Result<Conversation, Failure> {
         Conversation::open(&self.server, &self.hello, &self.trust, self.timeouts).await
     }
 }

@@ -1,5 +1,7 @@
 //! How fast a full mailbox is drained: from a real Dovecot, with rules, tickets, index, acknowledgements and MOVE, beside
-//! the bare pipeline ([`bare`]) in the same run; `just bench drain`.
+//! the bare pipeline ([`bare`]) in the same run; `just bench drain`. Beside it, each asked for by name (`just bench drain -- growth`):
+//! `latency` from a server's EXISTS to the committed ticket, `acks` on one connection when nothing else is to do, and
+//! `growth`, the rate as more and more tickets are stored.
 //!
 //! `ACUSE_BENCH_MAILS` names a directory of mails; without it they are made up. `[limits]` are raised, so that every
 //! acknowledgement goes out at once. CPU and memory are the process's own, the servers' apart. A disk's mood changes
@@ -19,14 +21,17 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use mails::mails;
 use sink::Sink;
-use support::acuse::Site;
+use support::acuse::{PASSWORD, Site, SiteBuilder, USER};
 use support::dovecot::{self, Dovecot};
+use support::imap_peer::{self, ImapPeer};
 use support::within;
 
 mod bare;
@@ -58,6 +63,17 @@ fn main() {
     let mails = mails(directory.as_deref(), 10_000);
     let bytes: usize = mails.iter().map(Vec::len).sum();
     println!("{} mails of {} bytes on average; {ROUNDS} rounds", mails.len(), bytes / mails.len());
+    match arguments.first().map(String::as_str) {
+        None => drain(&mails),
+        Some("latency") => latency(&mails),
+        Some("acks") => acks(&mails),
+        Some("growth") => growth(&mails),
+        Some(other) => panic!("there is no bench `{other}`: latency, acks or growth"),
+    }
+}
+
+/// A full mailbox, round by round, after the bare pipeline has drained the same.
+fn drain(mails: &[Vec<u8>]) {
     println!(
         "{:12} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8} {:>9}",
         "", "stored/s", "moved/s", "acks", "done/s", "CPU ms", "peak MiB", "fsync ms"
@@ -66,8 +82,8 @@ fn main() {
     let sink = Sink::start();
     let mut ratios: Vec<f64> = (1..=ROUNDS)
         .map(|round| {
-            let bare = bare(&server, &sink, round, &mails);
-            let whole = acuse(&server, &sink, round, &mails);
+            let bare = bare(&server, &sink, round, mails);
+            let whole = acuse(&server, &sink, round, mails);
             whole / bare
         })
         .collect();
@@ -100,34 +116,15 @@ fn bare(server: &Dovecot, sink: &Sink, round: usize, mails: &[Vec<u8>]) -> f64 {
 /// Drains a mailbox by the daemon; mails a second.
 fn acuse(server: &Dovecot, sink: &Sink, round: usize, mails: &[Vec<u8>]) -> f64 {
     let user = format!("acuse{round}");
-    server.client(&user).select("INBOX");
-    let mut site = Site::builder(server.imap(), sink.address).set("mailbox.0.user", user.as_str());
-    for limit in ["per_address_hour", "per_address_day", "per_domain_hour", "per_hour", "breaker_floor"] {
-        site = site.set(&format!("limits.{limit}"), 100_000_000);
-    }
-    let mut site = site
-        .set("support.addresses", toml::Value::from(vec!["soporte@mihost.example", "soporte@ayuda.test"]))
-        .init();
-    site.run_with(&AS_USUAL); // enrols the empty folder: what comes now is acknowledged
-    let database = site.state_dir().join("acuse.db");
-    let database =
-        Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database");
-    let holds =
-        |sql: &str| database.prepare_cached(sql).and_then(|mut query| query.exists([])).expect("a query");
-    until("the first pass", || holds("SELECT 1 FROM folder"));
-    assert!(site.stop().success(), "{}", site.log());
+    let (mut site, database) = enrolled(server, sink, &user);
+    let holds = |sql: &str| holds(&database, sql);
     server.lay_into_inbox(&user, mails.iter().cloned());
     let disk = fsync(&site.state_dir());
     let acks = sink.taken();
     site.run_with(&AS_USUAL);
     let start = Instant::now();
     let last = format!("SELECT 1 FROM folder WHERE last_uid >= {}", mails.len());
-    let took = [
-        last.as_str(),
-        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM arrival WHERE settled = 0)",
-        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE state IN ('due', 'sending'))",
-    ]
-    .map(|done| {
+    let took = [last.as_str(), SETTLED, SENT].map(|done| {
         until(done, || holds(done));
         start.elapsed()
     });
@@ -140,6 +137,144 @@ fn acuse(server: &Dovecot, sink: &Sink, round: usize, mails: &[Vec<u8>]) -> f64 
     assert!(site.stop().success(), "{}", site.log());
     assert_eq!(site.assert_conserved()["listed"], mails.len());
     row("acuse", mails.len(), took, sent, &usage, disk)
+}
+
+const SETTLED: &str = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM arrival WHERE settled = 0)";
+const SENT: &str = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE state IN ('due', 'sending'))";
+
+/// A site whose limits hold nothing back.
+fn raised(mut site: SiteBuilder) -> SiteBuilder {
+    for limit in ["per_address_hour", "per_address_day", "per_domain_hour", "per_hour", "breaker_floor"] {
+        site = site.set(&format!("limits.{limit}"), 100_000_000);
+    }
+    site.set("support.addresses", toml::Value::from(vec!["soporte@mihost.example", "soporte@ayuda.test"]))
+}
+
+/// A site that has seen its empty folder, so that what comes now is acknowledged, and is stopped; with its database.
+fn enrolled(server: &Dovecot, sink: &Sink, user: &str) -> (Site, Connection) {
+    server.client(user).select("INBOX");
+    let site = Site::builder(server.imap(), sink.address).set("mailbox.0.user", user);
+    let mut site = raised(site).init();
+    site.run_with(&AS_USUAL);
+    let database = database(&site);
+    until("the first pass", || holds(&database, "SELECT 1 FROM folder"));
+    assert!(site.stop().success(), "{}", site.log());
+    (site, database)
+}
+
+fn database(site: &Site) -> Connection {
+    let path = site.state_dir().join("acuse.db");
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database")
+}
+
+fn holds(database: &Connection, sql: &str) -> bool {
+    database.prepare_cached(sql).and_then(|mut query| query.exists([])).expect("a query")
+}
+
+/// From the moment a server says EXISTS to the ticket on the disk, mail by mail.
+fn latency(mails: &[Vec<u8>]) {
+    const MAILS: usize = 500;
+    let imap = ImapPeer::start(imap_peer::Options::default(), USER, PASSWORD);
+    let sink = Sink::start();
+    let mut site = raised(Site::builder(imap.address(), sink.address)).init();
+    site.run_with(&AS_USUAL);
+    let database = database(&site);
+    let mut count = database.prepare("SELECT count(*) FROM message").expect("a query");
+    let mut stored = || count.query_row([], |row| row.get::<_, i64>(0)).expect("a count") as usize;
+    let mut times: Vec<Duration> = mails
+        .iter()
+        .take(MAILS)
+        .enumerate()
+        .map(|(before, raw)| {
+            imap.wait_for_idle(USER, "INBOX");
+            let start = Instant::now();
+            imap.deliver(USER, "INBOX", raw, Timestamp::now());
+            while stored() <= before {
+                assert!(start.elapsed() < PATIENCE, "{}", site.log());
+                thread::sleep(Duration::from_micros(100));
+            }
+            start.elapsed()
+        })
+        .collect();
+    let disk = fsync(&site.state_dir());
+    times.sort_unstable();
+    let at = |share: f64| times[(share * (times.len() - 1) as f64) as usize].as_secs_f64() * 1e3;
+    println!(
+        "EXISTS to ticket, {} mails: p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms; fsync {:.2} ms",
+        times.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        disk.as_secs_f64() * 1e3
+    );
+    assert!(site.stop().success(), "{}", site.log());
+}
+
+/// What waits in the outbox, sent by a daemon that has nothing else to do.
+fn acks(mails: &[Vec<u8>]) {
+    let (server, sink) = (Dovecot::start(), Sink::closed());
+    let (mut site, database) = enrolled(&server, &sink, "acuse");
+    server.lay_into_inbox("acuse", mails.iter().cloned());
+    site.run_with(&AS_USUAL);
+    let last = format!("SELECT 1 FROM folder WHERE last_uid >= {}", mails.len());
+    for done in [last.as_str(), SETTLED] {
+        until(done, || holds(&database, done));
+    }
+    assert!(site.stop().success(), "{}", site.log());
+    sink.open();
+    let disk = fsync(&site.state_dir());
+    let start = Instant::now();
+    site.run_with(&AS_USUAL);
+    until(SENT, || holds(&database, SENT));
+    let (took, acks) = (start.elapsed().as_secs_f64(), sink.taken() as f64);
+    let cpu = Usage::of(&site.pid().to_string()).cpu.as_secs_f64() * 1e3 / acks;
+    println!(
+        "{acks} acknowledgements on one connection, the start included: {:.0}/s, {cpu:.3} ms of CPU each; fsync {:.2} ms",
+        acks / took,
+        disk.as_secs_f64() * 1e3
+    );
+    assert!(site.stop().success(), "{}", site.log());
+}
+
+/// The same mails again and again, as new ones, into one database.
+fn growth(mails: &[Vec<u8>]) {
+    const TIMES: usize = 10;
+    let (server, sink) = (Dovecot::start(), Sink::start());
+    let (mut site, database) = enrolled(&server, &sink, "acuse");
+    println!("{:>9} {:>9} {:>8} {:>8} {:>9}", "messages", "tickets", "stored/s", "done/s", "fsync ms");
+    for time in 1..=TIMES {
+        let before = |sql| database.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count");
+        let (messages, tickets) =
+            (before("SELECT count(*) FROM message"), before("SELECT count(*) FROM ticket"));
+        server.lay_into_inbox("acuse", mails.iter().map(|raw| anew(raw, time)));
+        let disk = fsync(&site.state_dir());
+        site.run_with(&AS_USUAL);
+        let start = Instant::now();
+        let last = format!("SELECT 1 FROM folder WHERE last_uid >= {}", time * mails.len());
+        let [stored, _, done] = [last.as_str(), SETTLED, SENT].map(|done| {
+            until(done, || holds(&database, done));
+            mails.len() as f64 / start.elapsed().as_secs_f64()
+        });
+        println!("{messages:9} {tickets:9} {stored:8.0} {done:8.0} {:9.2}", disk.as_secs_f64() * 1e3);
+        assert!(site.stop().success(), "{}", site.log());
+    }
+    let check = site.assert_conserved();
+    assert_eq!(check["listed"], TIMES * mails.len());
+    assert_eq!(check["duplicate"], 0, "they are new mails");
+}
+
+/// The mail as another that says the same.
+fn anew(raw: &[u8], time: usize) -> Vec<u8> {
+    let mut mail = format!("X-Time: {time}\r\n").into_bytes();
+    for line in raw.split_inclusive(|byte| *byte == b'\n') {
+        match line.get(..13) {
+            Some(name) if name.eq_ignore_ascii_case(b"message-id: <") => {
+                mail.extend(format!("Message-ID: <{time}.").bytes().chain(line[13..].iter().copied()));
+            }
+            _ => mail.extend(line),
+        }
+    }
+    mail
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {

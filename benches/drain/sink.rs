@@ -3,28 +3,45 @@
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 /// A running sink; it ends with the process.
 pub struct Sink {
     pub address: SocketAddr,
     taken: Arc<AtomicUsize>,
+    open: Arc<AtomicBool>,
 }
 
 impl Sink {
     pub fn start() -> Self {
+        let sink = Self::closed();
+        sink.open();
+        sink
+    }
+
+    /// One that hangs up on everybody until it is opened.
+    pub fn closed() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let taken = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&taken);
+        let open = Arc::new(AtomicBool::new(false));
+        let (counter, is_open) = (Arc::clone(&taken), Arc::clone(&open));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if !is_open.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let counter = Arc::clone(&counter);
                 thread::spawn(move || serve(&stream, &counter));
             }
         });
-        Self { address, taken }
+        Self { address, taken, open }
+    }
+
+    /// From now on it takes what comes.
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Relaxed);
     }
 
     /// Mails taken so far.
@@ -46,7 +63,7 @@ fn serve(stream: &TcpStream, taken: &AtomicUsize) -> Option<()> {
     loop {
         next(&mut line)?;
         match line.get(..4).unwrap_or_default() {
-            b"EHLO" => say("250-sink\r\n250-SIZE\r\n250-8BITMIME\r\n250 DSN\r\n")?,
+            b"EHLO" => say("250-sink\r\n250-SIZE\r\n250-8BITMIME\r\n250-PIPELINING\r\n250 DSN\r\n")?,
             b"DATA" => {
                 say("354 go on\r\n")?;
                 while line != b".\r\n" {

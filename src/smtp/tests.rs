@@ -77,6 +77,52 @@ async fn a_mail_arrives_as_it_was_but_for_doubled_dots() {
     }
 }
 
+/// RFC 2920: whoever offers it hears RSET, MAIL and RCPT before it answers the first of them.
+#[tokio::test]
+async fn a_relay_that_pipelines_hears_the_envelope_at_once() {
+    let hello = HELLO.replace("250 HELP", "250 PIPELINING");
+    let envelope = "C MAIL FROM:<>\nC RCPT TO:<ana@cliente.example>\n";
+    let script = format!(
+        "{hello}{envelope}S 250 ok\nS 250 ok\nC DATA\nS 354 go\nD\nS 250 taken\n\
+         C RSET\n{envelope}S 250 ok\nS 250 ok\nS 550 no such user\n\
+         C RSET\n{envelope}S 250 ok\nS 450 slow down\nS 503 MAIL first\n\
+         C RSET\n{envelope}S 250 ok\nS 250 ok\nS 250 ok\nC DATA\nS 354 go\nD\nS 250 taken too\n"
+    );
+    let (mut relay, task) = relays(&[script]).await;
+    assert_eq!(relay.send(&MAIL).await, Outcome::Sent { reply: "250 taken".to_owned() });
+    let refused = relay.send(&MAIL).await;
+    assert!(matches!(refused, Outcome::Refused { step: Step::RcptTo, .. }), "{refused:?}");
+    let deferred = relay.send(&MAIL).await;
+    assert!(
+        matches!(deferred, Outcome::Deferred { step: Step::MailFrom, ambiguous: false, .. }),
+        "{deferred:?}"
+    );
+    assert_eq!(relay.send(&MAIL).await, Outcome::Sent { reply: "250 taken too".to_owned() });
+    drop(relay);
+    task.await.unwrap();
+}
+
+/// A relay that leaves while the envelope is under way has begun nothing: the mail goes over a new connection. One that said
+/// no and then fell silent is not asked on the same one again.
+#[tokio::test]
+async fn a_pipelined_envelope_that_is_cut_off_leaves_no_connection_behind() {
+    let hello = HELLO.replace("250 HELP", "250 PIPELINING");
+    let envelope = "C MAIL FROM:<>\nC RCPT TO:<ana@cliente.example>\n";
+    let taken = format!("{hello}{envelope}S 250 ok\nS 250 ok\nC DATA\nS 354 go\nD\nS 250 taken\n");
+    let left = format!("{taken}C RSET\n{envelope}S 421 idle for too long\n");
+    let silent = format!("{taken}C RSET\n{envelope}S 250 ok\nS 452 no room\n");
+    let (mut relay, task) = relays(&[left, silent, taken]).await;
+    for connection in 1..=2 {
+        assert!(matches!(relay.send(&MAIL).await, Outcome::Sent { .. }), "{connection}");
+    }
+    let deferred = relay.send(&MAIL).await;
+    assert!(matches!(deferred, Outcome::Deferred { step: Step::MailFrom, .. }), "{deferred:?}");
+    assert!(!relay.is_open(), "what else it says would be taken for answers to the next mail");
+    assert!(matches!(relay.send(&MAIL).await, Outcome::Sent { .. }));
+    drop(relay);
+    task.await.unwrap();
+}
+
 #[tokio::test]
 async fn parameters_are_said_only_where_the_relay_offers_them() {
     let hello = HELLO.replace("250 HELP", "250-DSN\\r\\n250-size 1000\\r\\n250-8BITMIME\\r\\n250 SMTPUTF8");
