@@ -1193,6 +1193,37 @@ fn a_wrong_command_line_is_64_and_help_is_0() {
     assert_eq!(text(&["--version"]), concat!("acuse ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
+/// The verbs that a help text lists.
+fn verbs(arguments: &[&str]) -> Vec<String> {
+    let help = text(&[arguments, &["--help"]].concat());
+    let Some((_, commands)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let lines = commands.lines().take_while(|line| !line.is_empty());
+    let verbs = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next().map(str::to_owned));
+    verbs.filter(|verb| !verb.is_empty() && verb != "help").collect()
+}
+
+#[test]
+fn every_command_has_its_page_and_every_shell_completes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    assert_eq!(text(&["man", path]), "");
+    let page =
+        |name: &str| fs::read_to_string(directory.path().join(name)).unwrap_or_else(|_| panic!("no {name}"));
+    assert!(page("acuse.1").contains("response time of their plan"));
+    let completions = ["bash", "zsh", "fish"].map(|shell| text(&["completions", shell]));
+    let all = verbs(&[]);
+    assert!(all.len() > 15, "{all:?}");
+    for verb in &all {
+        assert!(page(&format!("acuse-{verb}.1")).contains(".TH"), "{verb}");
+        assert!(completions.iter().all(|script| script.contains(verb.as_str())), "{verb}");
+        for below in verbs(&[verb]) {
+            assert!(page(&format!("acuse-{verb}-{below}.1")).contains(".TH"), "{verb} {below}");
+        }
+    }
+    refused(&acuse(&["man", "/no/such/directory"]), USAGE, &["cannot be written", "hint: "]);
+    refused(&acuse(&["completions", "cmd.exe"]), USAGE, &["possible values"]);
+}
+
 // ── what is shipped beside the binary ─────────────────────────────────────────────────────────────────────
 
 /// The fenced blocks of a page in one language.

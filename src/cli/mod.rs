@@ -17,6 +17,7 @@ mod ingest;
 mod inspect;
 mod login;
 mod mailbox;
+mod manual;
 mod outbox;
 mod quarantine;
 mod reload;
@@ -103,6 +104,10 @@ enum Verb {
     /// Check and copy the database
     #[command(subcommand)]
     Db(db::DbVerb),
+    /// Print what a shell completes command lines of acuse with
+    Completions(manual::CompletionsArgs),
+    /// Write the manual's pages, one for each command
+    Man(manual::ManArgs),
 }
 
 /// Runs a command line; what it has to say of errors goes to stderr.
@@ -184,6 +189,8 @@ fn run(cli: Cli) -> Done {
         Verb::Mailbox(verb) => mailbox::mailbox(&context, &verb),
         Verb::Quarantine(verb) => quarantine::quarantine(&context, &verb),
         Verb::Db(verb) => db::db(&context, &verb),
+        Verb::Completions(args) => manual::completions(&args),
+        Verb::Man(args) => manual::man(&args),
     }
 }
 
