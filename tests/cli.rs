@@ -1220,6 +1220,15 @@ fn every_command_has_its_page_and_every_shell_completes_it() {
             assert!(page(&format!("acuse-{verb}-{below}.1")).contains(".TH"), "{verb} {below}");
         }
     }
+    let example = text(&["config", "example"]);
+    assert_eq!(example, fs::read_to_string(Path::new(ROOT).join("acuse.example.toml")).unwrap());
+    let keys = page("acuse.toml.5");
+    assert!(
+        keys.contains(".TH acuse.toml 5")
+            && keys.contains("per_address_hour")
+            && keys.contains("[[mailbox]]"),
+        "{keys}"
+    );
     refused(&acuse(&["man", "/no/such/directory"]), USAGE, &["cannot be written", "hint: "]);
     refused(&acuse(&["completions", "cmd.exe"]), USAGE, &["possible values"]);
 }

@@ -104,6 +104,9 @@ enum Verb {
     /// Check and copy the database
     #[command(subcommand)]
     Db(db::DbVerb),
+    /// Print an example of the configuration
+    #[command(subcommand)]
+    Config(manual::ConfigVerb),
     /// Print what a shell completes command lines of acuse with
     Completions(manual::CompletionsArgs),
     /// Write the manual's pages, one for each command
@@ -189,6 +192,7 @@ fn run(cli: Cli) -> Done {
         Verb::Mailbox(verb) => mailbox::mailbox(&context, &verb),
         Verb::Quarantine(verb) => quarantine::quarantine(&context, &verb),
         Verb::Db(verb) => db::db(&context, &verb),
+        Verb::Config(verb) => manual::config(&verb),
         Verb::Completions(args) => manual::completions(&args),
         Verb::Man(args) => manual::man(&args),
     }
