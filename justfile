@@ -34,7 +34,7 @@ demo *args:
 fuzz *args:
     scripts/fuzz {{args}}
 
-# benchmarks, as ratios in one run: all, or one by its name
+# benchmarks, as ratios in one run: all, or one by its name; `just bench drain -- latency` asks for a part (benches/drain)
 bench *args:
     cargo bench --bench {{ if args == "" { "'*'" } else { args } }}
 
