@@ -1207,8 +1207,10 @@ fn every_command_has_its_page_and_every_shell_completes_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_str().unwrap();
     assert_eq!(text(&["man", path]), "");
-    let page =
-        |name: &str| fs::read_to_string(directory.path().join(name)).unwrap_or_else(|_| panic!("no {name}"));
+    let page = |name: &str| {
+        let section = format!("man{}", name.rsplit('.').next().unwrap());
+        fs::read_to_string(directory.path().join(section).join(name)).unwrap_or_else(|_| panic!("no {name}"))
+    };
     assert!(page("acuse.1").contains("response time of their plan"));
     let completions = ["bash", "zsh", "fish"].map(|shell| text(&["completions", shell]));
     let all = verbs(&[]);

@@ -1,7 +1,7 @@
 //! `acuse completions`, `acuse man` and `acuse config example`: made from the command line's own types, and from the one
 //! page on the configuration, whose keys a test compares with the types that read them.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Subcommand};
@@ -22,7 +22,7 @@ pub struct CompletionsArgs {
 /// `acuse man`
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// An existing directory for them: acuse.1, a page for each command such as acuse-tickets-list.1, and acuse.toml.5
+    /// Where man looks: man1/acuse.1, man1/acuse-tickets-list.1 and so on are written below it, and man5/acuse.toml.5
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
@@ -59,7 +59,14 @@ pub fn man(args: &ManArgs) -> Done {
 }
 
 fn write_pages(directory: &Path) -> std::io::Result<()> {
-    clap_mangen::generate_to(Cli::command(), directory)?;
+    let [commands, files] = ["man1", "man5"].map(|section| directory.join(section));
+    for section in [&commands, &files] {
+        match std::fs::create_dir(section) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    clap_mangen::generate_to(Cli::command(), &commands)?;
     let mut page = Roff::new();
     page.control("TH", ["acuse.toml", "5"])
         .control("SH", ["NAME"])
@@ -72,5 +79,5 @@ fn write_pages(directory: &Path) -> std::io::Result<()> {
         page.text([roman(line)]);
     }
     page.control("fi", []).control("SH", ["SEE ALSO"]).text([roman("acuse(1), acuse-check(1)")]);
-    std::fs::write(directory.join("acuse.toml.5"), page.to_roff())
+    std::fs::write(files.join("acuse.toml.5"), page.to_roff())
 }
