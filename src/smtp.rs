@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 mod conversation;
+mod reply;
 #[cfg(test)]
 mod tests;
 

@@ -19,7 +19,7 @@ use crate::store::{Breaker, Delivery, Due, Only, Ready, Setting, Store, StoreErr
 use crate::token::Purpose;
 
 use clocks::Clocks;
-use log::{Undone, log, log_rate};
+use log::{Undone, log, log_held, log_rate};
 use pace::Pace;
 
 /// Nothing is due: the outbox is looked at again after this at the latest, in case the clock was set.
@@ -346,6 +346,7 @@ impl Worker {
         let outcome = self.send(due).await;
         log(due, &outcome);
         let noted = judge(due, outcome, &self.shared.config.retry, clock::now());
+        log_held(due, &noted.delivery);
         let counts = !due.is_notification() && !matches!(noted.delivery, Delivery::Untried(_));
         if let Some(pace) = self.pace.as_mut().filter(|_| counts) {
             pace.count(Instant::now());
@@ -425,16 +426,18 @@ fn timeouts(most: Option<SignedDuration>) -> Timeouts {
 }
 
 fn judge(due: &Due, outcome: Outcome, retry: &[SignedDuration], now: Timestamp) -> Noted {
-    let later = |reply: String| {
+    let next = || {
         let index = usize::try_from(due.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let wait = retry.get(index).or(retry.last()).copied().unwrap_or(SignedDuration::from_mins(1));
-        Delivery::Later(now.saturating_add(wait).unwrap_or(now), reply)
+        now.saturating_add(wait).unwrap_or(now)
     };
     let offered = outcome.step() >= Step::Data;
     let delivery = match outcome {
         Outcome::Sent { .. } => Delivery::Sent,
         Outcome::Deferred { reply, step, .. } if step < Step::MailFrom => Delivery::Untried(Some(reply)),
-        Outcome::Deferred { reply, .. } => later(reply),
+        Outcome::Deferred { reply, ambiguous: true, .. } if due.unanswered => Delivery::Unanswered(reply),
+        Outcome::Deferred { reply, ambiguous: true, .. } => Delivery::OnceMore(next(), reply),
+        Outcome::Deferred { reply, .. } => Delivery::Later(next(), reply),
         Outcome::Refused { reply, .. } => Delivery::Refused(reply),
     };
     Noted { id: due.id, delivery, offered }
@@ -470,6 +473,7 @@ mod tests {
             bytes: Vec::new(),
             message_id: String::new(),
             attempts: 0,
+            unanswered: false,
         }
     }
 
@@ -486,6 +490,18 @@ mod tests {
             }
         };
         assert_eq!([1, 2, 3, 4, u32::MAX].map(wait), [5, 60, 600, 600, 600]);
+    }
+
+    #[test]
+    fn what_may_have_arrived_is_offered_once_more_and_then_left_to_a_person() {
+        let judged = |unanswered, ambiguous| {
+            let due = Due { unanswered, ..nobodys() };
+            let outcome = Outcome::Deferred { reply: "no answer".to_owned(), step: Step::End, ambiguous };
+            judge(&due, outcome, &[], Timestamp::UNIX_EPOCH).delivery
+        };
+        assert!(matches!(judged(false, true), Delivery::OnceMore(..)));
+        assert!(matches!(judged(true, true), Delivery::Unanswered(_)));
+        assert!(matches!(judged(true, false), Delivery::Later(..)), "the relay said no: it has not got it");
     }
 
     #[test]

@@ -20,9 +20,9 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufR
 use tokio::time::timeout;
 use tokio_util::either::Either;
 
+use super::reply::{as_lettre_reads, words};
 use super::{Notify, Outcome, Outgoing, Step, Timeouts};
 use crate::config::{Credential, Server, Tls};
-use crate::imap::printable;
 use crate::imap::tls::{self, DialError, Stream, Trust};
 use crate::oauth::sasl;
 use crate::tokens::TokenError;
@@ -289,6 +289,12 @@ impl Conversation {
         if !is_ascii && self.parameters("SMTPUTF8").is_none() {
             return Err(Failure { step: Step::MailFrom, cause: Cause::NoSmtpUtf8 });
         }
+        // A word that nobody asked for would be read as the answer to RSET, and each after it as the next one's.
+        if used && let Poll::Ready(heard) = self.heard().await {
+            let cause =
+                heard.map_or_else(Cause::from, |closed| if closed { Cause::Closed } else { Cause::NotSmtp });
+            return Err(Failure { step: Step::Hello, cause });
+        }
         let patience = self.timeouts.command;
         let reset = used.then(|| (Step::Hello, Rset.to_string(), patience.min(self.timeouts.connect)));
         let commands = [
@@ -322,11 +328,12 @@ impl Conversation {
     pub(super) async fn content(&mut self, mail: &Outgoing<'_>) -> Result<String, Failure> {
         let at = |step| move |cause| Failure { step, cause };
         self.data(mail.bytes).await.map_err(at(Step::Data))?;
-        // From here on the relay may have the mail, whatever comes back.
+        // From here on the relay may have the mail, whatever comes back. 221 takes leave, and says nothing of the mail.
         let dot = if mail.bytes.is_empty() || mail.bytes.ends_with(b"\r\n") { ".\r\n" } else { "\r\n.\r\n" };
         let end = async {
             self.write(dot.as_bytes()).await?;
-            positive(self.reply(self.timeouts.end).await?).map(|reply| words(&reply))
+            let reply = positive(self.reply(self.timeouts.end).await?)?;
+            if reply.has_code(221) { Err(Cause::Closed) } else { Ok(words(&reply)) }
         };
         end.await.map_err(at(Step::End))
     }
@@ -365,16 +372,21 @@ impl Conversation {
         }
         // A relay that gave up meanwhile has not got the mail: as long as the dot is not sent, that is certain.
         tokio::task::yield_now().await;
-        // A look, and no time-out of nothing: the runtime's timers go by milliseconds.
-        let heard = poll_fn(|context| {
-            Poll::Ready(Pin::new(&mut self.stream).poll_fill_buf(context).map_ok(<[u8]>::is_empty))
-        });
-        match heard.await {
+        match self.heard().await {
             Poll::Pending => Ok(()),
             Poll::Ready(Ok(true)) => Err(Cause::Closed),
             Poll::Ready(Ok(false)) => Err(Cause::Reply(self.reply(self.timeouts.command).await?)),
             Poll::Ready(Err(error)) => Err(error.into()),
         }
+    }
+
+    /// A look at what the relay says unasked: nothing so far, its end (`true`), or a word. No time-out of nothing: the
+    /// runtime's timers go by milliseconds.
+    async fn heard(&mut self) -> Poll<io::Result<bool>> {
+        poll_fn(|context| {
+            Poll::Ready(Pin::new(&mut self.stream).poll_fill_buf(context).map_ok(<[u8]>::is_empty))
+        })
+        .await
     }
 
     /// Says QUIT without waiting long for the answer.
@@ -422,22 +434,6 @@ impl Conversation {
         }
         Err(Cause::NotSmtp)
     }
-}
-
-/// lettre's parser takes no code that stands alone, and no second digit above 5. RFC 5321 §4.2 allows for the one,
-/// and has the others, which relays do say, read by their first digit: `571 blocked` becomes `500 571 blocked`.
-fn as_lettre_reads(line: &str) -> String {
-    match line.as_bytes() {
-        [first, b'6'..=b'9', _, b'-', ..] => format!("{}00-{line}\r\n", char::from(*first)),
-        [first, b'6'..=b'9', _, ..] => format!("{}00 {line}\r\n", char::from(*first)),
-        [_, _, _] => format!("{line} \r\n"),
-        _ => format!("{line}\r\n"),
-    }
-}
-
-/// The code and the text, fit for a log line.
-fn words(reply: &Response) -> String {
-    printable(&format!("{} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" ")))
 }
 
 fn positive(reply: Response) -> Result<Response, Cause> {

@@ -229,6 +229,24 @@ async fn one_connection_serves_many_mails_and_a_dead_one_is_replaced() {
     assert_eq!(task.await.unwrap().len(), 3);
 }
 
+/// Read as the answer to RSET it would put every later answer one step off.
+#[tokio::test]
+async fn a_word_that_nobody_asked_for_ends_the_connection_and_not_the_mail() {
+    let mail = format!("{HELLO}{ENVELOPE}C DATA\nS 354 go\nD\n");
+    let stray = format!("{mail}R 250 taken\\r\\n250 and one more\\r\\n\n");
+    let (mut relay, task) = relays(&[stray, format!("{mail}S 250 taken\n")]).await;
+    assert!(matches!(relay.send(&MAIL).await, Outcome::Sent { .. }));
+    assert_eq!(relay.send(&MAIL).await, Outcome::Sent { reply: "250 taken".to_owned() }, "over a new one");
+    drop(relay);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_leave_taken_after_the_final_dot_says_nothing_of_the_mail() {
+    let (outcome, _) = sent(&format!("{HELLO}{ENVELOPE}C DATA\nS 354 go\nD\nS 221 bye"), &MAIL).await;
+    assert!(matches!(outcome, Outcome::Deferred { step: Step::End, ambiguous: true, .. }), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn a_send_that_is_dropped_takes_its_connection_along() {
     let mail = format!("{ENVELOPE}C DATA\nS 354 go\nD\nS 250 ok\n");

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_tables.sql"),
     include_str!("migrations/0002_counted.sql"),
     include_str!("migrations/0003_letters.sql"),
+    include_str!("migrations/0004_unanswered.sql"),
 ];
 
 /// The first SQLite without the WAL-reset bug, which loses committed pages.

@@ -45,6 +45,8 @@ codes! {
         Restored = "restored",
         /// Its promise passed, and the late text could not be written.
         Unwritable = "unwritable",
+        /// It was sent whole twice, and the relay answered neither time: it may have it.
+        Unanswered = "unanswered",
         /// Nobody: a person had it tried again, and what a person asked for is offered, whatever is known of its address.
         Person = "person",
     }

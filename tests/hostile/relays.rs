@@ -94,6 +94,28 @@ fn besiege(script: &str, step: Step, fault: &Fault, end: End) {
     eprintln!("| relay: {script} | 1 | {connections} | {seconds:.1} s | {peak} MiB |");
 }
 
+/// Each silence after a final dot may be a mail that arrived: one repetition is the customer's due, a dozen would be a nuisance.
+#[test]
+fn a_dot_that_is_never_answered_costs_one_repetition_and_then_a_person_decides() {
+    let stage = Stage::with_relay(smtp_peer::Options::default(), |site| site.set("smtp.timeout", PATIENCE));
+    let ana = "ana@cliente.example";
+    stage.smtp.fault_always(Step::Dot, Fault::Drop);
+    stage.receive(ana, "Servidor caído");
+    let held = stage.in_state(ana, "held");
+    assert_eq!((held.attempts, stage.smtp.mails().len()), (2, 2));
+    let row = &stage.site.json(&["outbox", "list", "--state", "held"])[0];
+    assert_eq!(row["held_by"], "unanswered");
+    assert!(stage.site.log().contains("the relay answered neither time"));
+    let alerts = "SELECT count(*) FROM alert WHERE kind = 'ack_held' AND ended IS NULL";
+    assert_eq!(stage.count(alerts), 1);
+    stage.smtp.no_faults();
+    stage.site.text(&["outbox", "release", &held.id.to_string()]);
+    let sent = stage.in_state(ana, "sent");
+    sent.assert_copies(&stage.smtp.mails());
+    assert_eq!((sent.attempts, stage.count(alerts)), (3, 0));
+    stage.assert_whole();
+}
+
 macro_rules! scripts {
     ($($name:ident: $step:ident, $fault:expr => $end:ident;)+) => {$(
         #[test]

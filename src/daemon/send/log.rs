@@ -1,7 +1,7 @@
 //! What the log says of the outbox (docs/log.md).
 
 use crate::smtp::{Outcome, Step};
-use crate::store::{Breaker, Due, Rate};
+use crate::store::{Breaker, Delivery, Due, Rate};
 
 /// How many customers a look left without their acknowledgement.
 pub(super) struct Undone {
@@ -64,4 +64,11 @@ pub(super) fn log_rate(rate: Breaker) {
             tracing::warn!(released, "the rate of acknowledgements fell; those that were held go out");
         }
     }
+}
+
+/// Says that a row is left to a person, once.
+pub(super) fn log_held(due: &Due, delivery: &Delivery) {
+    let Delivery::Unanswered(reply) = delivery else { return };
+    let (to, message_id) = (&due.recipient, &due.message_id);
+    tracing::error!(to, message_id, reply, "held: sent whole twice, and the relay answered neither time");
 }

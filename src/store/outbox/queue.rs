@@ -27,6 +27,8 @@ pub struct Due {
     pub message_id: String,
     /// Attempts, this one included.
     pub attempts: u32,
+    /// It was sent whole before, and no answer came: the relay may have it.
+    pub unanswered: bool,
 }
 
 impl Due {
@@ -45,6 +47,10 @@ pub enum Delivery {
     Untried(Option<String>),
     /// Again at this time, for this reason.
     Later(Timestamp, String),
+    /// The same, once: it was sent whole, and no answer came.
+    OnceMore(Timestamp, String),
+    /// It was sent whole for the second time, and no answer came: a person decides.
+    Unanswered(String),
     /// Never, for this reason.
     Refused(String),
 }
@@ -174,7 +180,7 @@ impl Tx<'_> {
             .connection
             .prepare_cached(&format!(
                 "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?1
-                 RETURNING id, ticket, serial, recipient, sender, {BYTES}, message_id, attempts"
+                 RETURNING id, ticket, serial, recipient, sender, {BYTES}, message_id, attempts, unanswered"
             ))?
             .query_row([id], |row| {
                 Ok(Due {
@@ -188,6 +194,7 @@ impl Tx<'_> {
                     bytes: row.get(5)?,
                     message_id: row.get(6)?,
                     attempts: row.get(7)?,
+                    unanswered: row.get(8)?,
                 })
             })?)
     }
@@ -215,10 +222,14 @@ impl Tx<'_> {
         let (state, next, error) = match delivery {
             Delivery::Sent => ("sent", None, None),
             Delivery::Untried(error) => ("due", None, error.as_ref()),
-            Delivery::Later(next, error) => ("due", Some(*next), Some(error)),
+            Delivery::Later(next, error) | Delivery::OnceMore(next, error) => {
+                ("due", Some(*next), Some(error))
+            }
+            Delivery::Unanswered(error) => ("due", None, Some(error)), // and held below
             Delivery::Refused(error) => ("refused", None, Some(error)),
         };
         let untried = matches!(delivery, Delivery::Untried(_));
+        let unanswered = matches!(delivery, Delivery::OnceMore(..) | Delivery::Unanswered(_));
         let noted: Option<(Option<i64>, u32, String)> = self
             .connection
             .prepare_cached(
@@ -227,19 +238,22 @@ impl Tx<'_> {
                         sent = CASE WHEN ?2 = 'sent' THEN ?5 END,
                         offered = offered OR ?6,
                         tried = CASE WHEN ?7 THEN tried ELSE ?5 END,
-                        attempts = attempts - ?7
+                        attempts = attempts - ?7,
+                        unanswered = unanswered OR ?8
                  WHERE id = ?1 AND state = 'sending' RETURNING ticket, attempts, recipient",
             )?
-            .query_row(params![id, state, next.map(ms), error, ms(now), offered, untried], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
+            .query_row(
+                params![id, state, next.map(ms), error, ms(now), offered, untried, unanswered],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
             .optional()?;
         let Some((ticket, attempts, recipient)) = noted else { return Ok(()) };
         let kind = match delivery {
             Delivery::Sent if ticket.is_none() => "notified",
             Delivery::Sent => "acknowledged",
             Delivery::Refused(_) => "refused",
-            Delivery::Later(..) | Delivery::Untried(_) => return Ok(()),
+            Delivery::Later(..) | Delivery::OnceMore(..) | Delivery::Untried(_) => return Ok(()),
+            Delivery::Unanswered(error) => return self.hold(id, HeldBy::Unanswered, Some(error), now),
         };
         let detail = json!({ "outbox": id, "attempts": attempts, "error": error });
         self.event(now, ticket, None, kind, &detail)?;

@@ -109,6 +109,31 @@ fn what_the_relay_never_heard_of_stays_as_it_was() {
     assert_eq!(store.read(|tx| tx.tried_since(time(0))).unwrap(), []);
 }
 
+/// The relay may have it: at the second time a person decides, and at each one after.
+#[test]
+fn a_dot_that_nobody_answers_is_sent_once_more_and_then_held() {
+    let (_directory, mut store) = store();
+    rows(&store, 1, NOW, "due", None);
+    let take = |store: &mut Store| store.transaction(|tx| tx.take(1)).unwrap().unanswered;
+    let note = |store: &mut Store, delivery| {
+        store.transaction(|tx| tx.delivered(1, &delivery, true, time(NOW))).unwrap();
+    };
+    let silence = || "no answer within 2s".to_owned();
+    assert!(!take(&mut store));
+    note(&mut store, Delivery::Later(time(NOW), "451 not now".to_owned()));
+    assert!(!take(&mut store), "it said no");
+    note(&mut store, Delivery::OnceMore(time(NOW), silence()));
+    assert_eq!(states(&store), [OutboxState::Due]);
+    for _ in 0..2 {
+        assert!(take(&mut store));
+        note(&mut store, Delivery::Unanswered(silence()));
+        let row = store.read(|tx| tx.outbox(None)).unwrap().remove(0);
+        assert_eq!((row.state, row.held_by.as_deref()), (OutboxState::Held, Some("unanswered")));
+        assert_eq!((row.last_error, standing(&store)), (Some(silence()), vec!["ack_held".to_owned()]));
+        assert_eq!(store.transaction(|tx| tx.let_go(HeldBy::Unanswered, None, time(NOW))).unwrap(), 1);
+    }
+}
+
 /// Its ticket was deleted while it was being offered, or its outcome was noted and nobody heard.
 #[test]
 fn an_outcome_without_a_row_that_waits_for_it_is_no_error() {
